@@ -1,0 +1,61 @@
+// Every bound in the program, in one place, each with the sum or the reason that gives it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/clock.h"
+
+namespace millrace {
+
+struct Limits {
+  // --- RTSP input, per connection
+  std::size_t request_line_bytes = 8 << 10;
+  std::size_t headers_bytes = 32 << 10;
+  std::size_t body_bytes = 64 << 10;
+  // Bytes kept of requests not yet answered; beyond, receiving pauses until some are.
+  std::size_t input_bytes = 128 << 10;  // headers + body, and as much again of what is pipelined
+  // Answers not yet taken by the peer; beyond, no further request is read.
+  std::size_t pipelining = 64;
+  // Bytes of answers and RTCP not yet taken; beyond, the peer is closed as stalled.
+  std::size_t output_bytes = 512 << 10;
+
+  Duration header_timeout = 10s;  // from the first byte of a request to its last
+  Duration idle_timeout = 15s;    // a connection without a session that asks for nothing
+  Duration write_stall = 10s;     // a peer that takes nothing of what it was offered
+  Duration late_limit = 30s;      // a TCP viewer whose cursor is that far behind its clock
+
+  // --- Sessions
+  Duration session_timeout = 60s;
+  Duration orphan_timeout = 10s;  // a UDP session without its connection and without reports
+  std::size_t tracks_per_session = 16;
+  std::size_t sessions_per_connection = 64;
+
+  // --- Per shard
+  std::size_t connections = 16384;
+  std::size_t sessions = 32768;  // UDP sessions outlive connections
+  // Sockets: connections + listener + RTP and RTCP + wake-up.
+  std::size_t sockets() const { return connections + 4; }
+
+  // --- Sending
+  // Packets one viewer may send at once; a larger frame is spread over its duration.
+  std::size_t burst_packets = 16;
+  // How far ahead of its time a packet may leave so that it shares a train with an earlier one.
+  Duration train_window = 5ms;
+  // Trains per SendBatch: one kernel submission.
+  std::size_t batch_ops = 256;
+  // Iovecs per batch: a patched or interleaved packet takes two.
+  std::size_t batch_iovecs = 8192;  // batch_ops * burst_packets * 2
+  // One send buffer for all viewers of a shard: at 5000 viewers each with a 16-packet train in
+  // flight 5000 * 16 * 1400 B = 112 MB would be the most; a quarter of it is asked for.
+  int udp_send_buffer_bytes = 32 << 20;
+
+  Duration accept_retry = 100ms;  // after EMFILE and the like
+};
+
+// Descriptors the process needs besides one per connection: standard streams, log, root, libraries,
+// and per shard a ring, a wake-up, a listener and a port pair.
+inline constexpr std::size_t kDescriptorsBase = 64;
+inline constexpr std::size_t kDescriptorsPerShard = 8;
+
+}  // namespace millrace

@@ -1,0 +1,114 @@
+// From a container's packets to a track's description and access units, whatever library takes the
+// container apart.
+//
+// The data's way: while a file is opened, a TrackProbe per stream learns from its first packets
+// (or, for an MP4, from the times of all); a stream that turns out playable becomes a
+// ContainerTrack, which makes an AccessUnit of each packet.
+//
+// Shard: none. Times of packets are the container's ticks.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "media/access_unit.h"
+#include "media/bitstream.h"
+#include "media/timeline.h"
+#include "media/track.h"
+
+namespace millrace {
+
+struct ContainerPacket {
+  std::optional<std::int64_t> pts, dts;
+  std::int64_t duration = 0;  // 0: unknown
+  bool key = false;
+  ByteSpan data;
+};
+
+// Where a track's last unit ends, told from its units in any order, all times in one unit.
+class TrackEnd {
+ public:
+  void Add(std::int64_t pts, std::int64_t duration);
+  // Empty without units. A unit of unknown duration (0) is as long as the one shown before it.
+  std::optional<std::int64_t> end() const;
+
+ private:
+  std::optional<std::int64_t> last_, before_;
+  std::int64_t duration_ = 0;
+};
+
+class TrackProbe {
+ public:
+  TrackProbe(Codec codec, ByteSpan extradata);
+
+  void LearnFromBytes(ByteSpan bytes);
+  void LearnTimes(const ContainerPacket& packet);
+
+  // Has what a description needs: parameter sets, or an AudioSpecificConfig.
+  bool configured() const;
+  const Track& track() const { return track_; }
+  Track& track() { return track_; }
+  bool adts() const { return adts_; }
+  std::uint32_t frame_samples() const { return frame_samples_; }
+
+  // Of the packets with a time: how many, which, and when the last one ends.
+  std::size_t packets() const { return packets_; }
+  std::int64_t min_pts() const { return min_pts_; }
+  std::int64_t end() const { return end_.end().value_or(0); }
+  std::int64_t first_pts() const { return first_pts_; }
+  std::int64_t first_dts() const { return first_dts_; }
+  // Ascending, each once.
+  std::vector<std::int64_t> RandomAccessTimes() const;
+
+ private:
+  void SetAudioConfig(ByteSpan config);
+
+  Track track_;
+  bool adts_ = false;
+  std::uint32_t frame_samples_ = 0;
+  std::size_t packets_ = 0;
+  std::int64_t min_pts_ = 0, first_pts_ = 0, first_dts_ = 0;
+  TrackEnd end_;
+  std::vector<std::int64_t> random_access_;
+};
+
+// How far a container's word is taken.
+struct ContainerRules {
+  bool has_dts = true;     // false: every dts is left to be worked out
+  bool marks_keys = true;  // false: random access is read from the NAL units
+};
+
+class ContainerTrack {
+ public:
+  ContainerTrack(int stream, const TrackProbe& probe, TimeBase base, ContainerRules rules);
+
+  // npt 0 of the asset. Once, before anything else.
+  void SetOrigin(const ContainerTime& origin);
+  // False: the packet is nothing that can be played. `*dts_known` says whether unit->dts is set.
+  bool MakeUnit(const ContainerPacket& packet, AccessUnit* unit, bool* dts_known);
+  // After a seek: what follows has nothing to do with what came before.
+  void Forget() { last_pts_.reset(); }
+
+  int stream() const { return stream_; }
+  const Timeline& timeline() const { return timeline_; }
+  std::int64_t first_dts() const { return first_dts_; }
+  // In the track's clock.
+  std::int64_t first_pts() const { return timeline_.ToClockOnGrid(first_pts_); }
+  ContainerTime starts() const { return {first_dts_, timeline_.base()}; }
+
+ private:
+  bool MakeAudio(const ContainerPacket& packet, AccessUnit* unit);
+  bool MakeVideo(const ContainerPacket& packet, AccessUnit* unit, bool* dts_known);
+
+  int stream_;
+  Codec codec_;
+  bool adts_;
+  ContainerRules rules_;
+  Timeline timeline_;
+  std::int64_t first_pts_, first_dts_;
+  std::optional<std::int64_t> last_pts_;  // since Forget, the track's clock
+};
+
+}  // namespace millrace

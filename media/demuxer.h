@@ -1,0 +1,65 @@
+// An open asset as a sequence of access units.
+//
+// Shard: none. Blocking; loader threads only, one thread at a time.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "core/clock.h"
+#include "media/access_unit.h"
+#include "media/track.h"
+
+namespace millrace {
+
+struct MediaInfo {
+  std::vector<Track> tracks;
+  // From npt 0 to the end of the last access unit.
+  // npt 0 is the presentation time of the earliest access unit of any served track, so nothing lies
+  // before it: a TS that starts at 1.4 s starts at npt 0, AAC priming keeps its true place.
+  Duration duration{};
+  // Presentation times from npt 0 of the first video track's random access points, ascending; empty
+  // when the container has no complete index (then blocks are searched backwards).
+  std::vector<Duration> random_access;
+  // A line each for tracks that are not served: "audio track 2: FLAC has no RTP payload format".
+  std::vector<std::string> left_out;
+};
+
+class Demuxer {
+ public:
+  virtual ~Demuxer() = default;
+  virtual const MediaInfo& info() const = 0;
+  // Afterwards Next gives every access unit with dts >= `time` of every served track, in the file's
+  // order per track; earlier ones may come first and the caller drops them. Always the same units
+  // whatever was read before.
+  virtual absl::Status Seek(Duration time) = 0;
+  // False at the end of the file. A damaged stretch is skipped, not an error, as far as the
+  // container allows; an error is final.
+  virtual absl::StatusOr<bool> Next(AccessUnit* unit) = 0;
+};
+
+// What a path names, before it is demultiplexed.
+struct AssetIdentity {
+  std::uint64_t device = 0, inode = 0, size = 0;
+  std::int64_t modified_ns = 0;
+  friend bool operator==(const AssetIdentity&, const AssetIdentity&) = default;
+};
+
+// Where assets come from: the catalog of a served folder, or synthetic media in simulation.
+// Thread-safe; blocking; loader threads only.
+class Library {
+ public:
+  virtual ~Library() = default;
+  // `path` is relative to the root, percent-decoded, without leading slash.
+  // kNotFound → 404, kPermissionDenied → 403, kInvalidArgument (not media, or broken) → 415,
+  // kResourceExhausted (descriptors) → 503; the message is for the log.
+  virtual absl::StatusOr<std::unique_ptr<Demuxer>> Open(std::string_view path) = 0;
+  // Cheap: one stat. Same errors, but says nothing about the content.
+  virtual absl::StatusOr<AssetIdentity> Identify(std::string_view path) = 0;
+};
+
+}  // namespace millrace

@@ -1,0 +1,27 @@
+// What lies where in an MP4 or MOV file, told from its top-level boxes alone.
+//
+// Shard: none; blocking, loader threads only.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "media/media_file.h"
+
+namespace millrace {
+
+struct FileRange {
+  std::uint64_t begin = 0, end = 0;  // [begin, end)
+};
+
+// Ascending offsets, ISO 14496-12.
+struct Mp4Layout {
+  std::vector<FileRange> media_data;           // payloads of `mdat`, section 8.1.1
+  std::vector<std::uint64_t> segment_indexes;  // where a `sidx` box begins, section 8.16.3
+};
+
+// Empty for a file that does not begin like an MP4. Walking stops without an error at the first
+// thing that is not a box, and after a million boxes.
+Mp4Layout ReadMp4Layout(const MediaFile& file);
+
+}  // namespace millrace

@@ -1,0 +1,50 @@
+#include "media/track.h"
+
+#include <limits>
+
+namespace millrace {
+namespace {
+
+__extension__ using Wide = __int128;
+
+constexpr std::int64_t kNanosecondsPerSecond = 1'000'000'000;
+
+// value * multiplier / divisor to the nearest integer, halves away from zero, held within 64 bits.
+std::int64_t Rescale(std::int64_t value, std::int64_t multiplier, std::int64_t divisor) {
+  const Wide product = static_cast<Wide>(value) * multiplier;
+  const Wide half = divisor / 2;
+  const Wide rounded = (product >= 0 ? product + half : product - half) / divisor;
+  constexpr auto kMax = std::numeric_limits<std::int64_t>::max();
+  constexpr auto kMin = std::numeric_limits<std::int64_t>::min();
+  if (rounded > kMax) return kMax;
+  if (rounded < kMin) return kMin;
+  return static_cast<std::int64_t>(rounded);
+}
+
+}  // namespace
+
+std::string_view CodecName(Codec codec) {
+  switch (codec) {
+    case Codec::kH264:
+      return "H.264";
+    case Codec::kH265:
+      return "H.265";
+    case Codec::kAac:
+      return "AAC";
+  }
+  return "unknown";
+}
+
+MediaKind KindOf(Codec codec) {
+  return codec == Codec::kAac ? MediaKind::kAudio : MediaKind::kVideo;
+}
+
+std::int64_t Track::ClockFromDuration(Duration d) const {
+  return Rescale(d.count(), clock_rate, kNanosecondsPerSecond);
+}
+
+Duration Track::DurationFromClock(std::int64_t ticks) const {
+  return Duration(Rescale(ticks, kNanosecondsPerSecond, clock_rate == 0 ? 1 : clock_rate));
+}
+
+}  // namespace millrace

@@ -1,0 +1,385 @@
+#include "net/rtsp/request_handler.h"
+
+#include <charconv>
+#include <utility>
+
+#include "net/rtsp/answer.h"
+#include "rtp/session_description.h"
+
+namespace millrace::rtsp {
+namespace {
+
+constexpr std::string_view kMethods =
+    "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, TEARDOWN, GET_PARAMETER, SET_PARAMETER";
+constexpr std::string_view kControlPrefix = "trackID=";
+constexpr int kRetryAfterSeconds = 10;
+
+int StatusOf(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kNotFound:
+      return 404;
+    case absl::StatusCode::kPermissionDenied:
+      return 403;
+    case absl::StatusCode::kInvalidArgument:
+      return 415;
+    case absl::StatusCode::kResourceExhausted:
+    case absl::StatusCode::kUnavailable:
+      return 503;
+    default:
+      return 500;
+  }
+}
+
+// "trackID=2" names stream 1 (session_description.h: ControlName).
+std::optional<std::size_t> StreamOfControl(std::string_view control) {
+  if (!control.starts_with(kControlPrefix)) return std::nullopt;
+  control.remove_prefix(kControlPrefix.size());
+  std::size_t number = 0;
+  const char* end = control.data() + control.size();
+  const auto result = std::from_chars(control.data(), end, number);
+  if (result.ec != std::errc() || result.ptr != end || number == 0) return std::nullopt;
+  return number - 1;
+}
+
+// Takes "/trackID=n" off the end of `text`, if it is there.
+std::optional<std::size_t> TakeControl(std::string_view* text) {
+  const std::size_t slash = text->rfind('/');
+  const std::size_t begin = slash == std::string_view::npos ? 0 : slash + 1;
+  const auto stream = StreamOfControl(text->substr(begin));
+  if (stream) *text = text->substr(0, slash == std::string_view::npos ? 0 : slash);
+  return stream;
+}
+
+std::string_view WithoutTrailingSlash(std::string_view text) {
+  while (!text.empty() && text.back() == '/') text.remove_suffix(1);
+  return text;
+}
+
+}  // namespace
+
+// --- Answers
+
+void RequestHandler::Respond(Exchange& x, int status) {
+  Answer answer(server_, x, status);
+  if (status == 405 || status == 455 || status == 501) answer.Add("Allow", kMethods);
+  if (status == 503) answer.Add("Retry-After", kRetryAfterSeconds);
+}
+
+std::string RequestHandler::BaseUrl(const Exchange& x) const {
+  std::string url("rtsp://");
+  url.append(x.uri.authority.empty() ? std::string_view(x.local.ToString()) : x.uri.authority);
+  std::string_view path = WithoutTrailingSlash(x.uri.path);
+  TakeControl(&path);
+  url.push_back('/');
+  url.append(path);
+  if (!path.empty()) url.push_back('/');
+  return url;
+}
+
+// --- What holds for every request
+
+int RequestHandler::Check(Exchange& x) {
+  const Message& m = x.message;
+  if (m.version_major != 1 || m.version_minor != 0) return 505;
+  if (m.method == Method::kUnknown) return 501;
+  const auto uri = ParseUri(m.uri);
+  if (!uri) return 400;
+  x.uri = *uri;
+  if (EqualsIgnoreCase(x.uri.scheme, "rtspu")) return 501;
+  // Nor rtsps: this port is not encrypted.
+  if (!x.uri.scheme.empty() && !EqualsIgnoreCase(x.uri.scheme, "rtsp")) return 400;
+  std::string_view path = WithoutTrailingSlash(x.uri.path);
+  x.stream = TakeControl(&path);
+  if (!x.stream && !x.uri.query.empty()) {
+    // Players that append the control to the URL put it behind the query.
+    std::string_view query = x.uri.query;
+    x.stream = TakeControl(&query);
+  }
+  if (!PercentDecode(WithoutTrailingSlash(path), &x.path)) return 400;
+  const std::string_view session = m.Value(HeaderId::kSession);
+  if (!session.empty()) x.session_id = SessionId::Parse(SessionIdOf(session));
+  return 0;
+}
+
+bool RequestHandler::CheckRequire(Exchange& x) {
+  // No extension is known, so whatever is required is unsupported (RFC 2326 section 12.32).
+  std::string unsupported;
+  for (const HeaderField& field : x.message.headers()) {
+    if (field.id != HeaderId::kRequire && field.id != HeaderId::kProxyRequire) continue;
+    ForEachListItem(field.value, [&unsupported](std::string_view token) {
+      if (!unsupported.empty()) unsupported.append(", ");
+      unsupported.append(token);
+    });
+  }
+  if (unsupported.empty()) return true;
+  Answer(server_, x, 551).Add("Unsupported", unsupported);
+  return false;
+}
+
+void RequestHandler::Handle(Exchange& x) {
+  if (!IsValidCSeq(x.message.Value(HeaderId::kCSeq))) {
+    std::string text;
+    ResponseWriter(&text, 400, {}).Finish();
+    server_->shard().counters().requests.Add();
+    server_->shard().counters().requests_failed.Add();
+    return server_->Deliver(x.reply, std::move(text), {});
+  }
+  // Any request but TEARDOWN keeps its connection's sessions alive (RFC 2326 section 12.37).
+  if (x.connection != nullptr && x.message.method != Method::kTeardown) {
+    for (const SessionId& id : x.connection->sessions()) {
+      if (Session* session = server_->FindSession(id)) session->Touch();
+    }
+  }
+  const int status = Check(x);
+  if (status != 0) return Respond(x, status);
+  if (!CheckRequire(x)) return;
+  // A session of another shard: the request is handled where the session is.
+  if (x.connection != nullptr && x.session_id && x.message.method != Method::kDescribe &&
+      x.session_id->shard != server_->shard().index()) {
+    if (x.session_id->shard >= server_->shard_count()) return Respond(x, 454);
+    return server_->Forward(*x.connection, x.raw, x.session_id->shard);
+  }
+  Dispatch(x);
+}
+
+void RequestHandler::Dispatch(Exchange& x) {
+  if (x.uri.asterisk && x.message.method != Method::kOptions &&
+      x.message.method != Method::kGetParameter && x.message.method != Method::kSetParameter) {
+    return Respond(x, 400);
+  }
+  switch (x.message.method) {
+    case Method::kOptions:
+      return Options(x);
+    case Method::kDescribe:
+      return Describe(x);
+    case Method::kSetup:
+      return SetUp(x);
+    case Method::kPlay:
+      return Play(x);
+    case Method::kPause:
+      return Pause(x);
+    case Method::kTeardown:
+      return Teardown(x);
+    case Method::kGetParameter:
+    case Method::kSetParameter:
+      return Parameter(x);
+    case Method::kAnnounce:
+    case Method::kRecord:
+    case Method::kRedirect:
+    case Method::kUnknown:
+      return Respond(x, 405);
+  }
+}
+
+Session* RequestHandler::NeedSession(Exchange& x) {
+  Session* session = x.session_id ? server_->FindSession(*x.session_id) : nullptr;
+  // Only the connection that made it, or after that is gone one from the same address.
+  if (session != nullptr && session->owner() != x.reply) {
+    if (session->orphaned() && session->peer().SameAddress(x.peer)) {
+      session->Adopt(x.reply);
+      if (x.connection != nullptr) x.connection->AddSession(session->id());
+    } else {
+      session = nullptr;
+    }
+  }
+  if (session == nullptr) {
+    Respond(x, 454);
+    return nullptr;
+  }
+  if (x.connection == nullptr) x.owns = session->id();
+  session->Touch();
+  return session;
+}
+
+bool RequestHandler::CheckTarget(Exchange& x, const Session& session) {
+  if (!x.uri.asterisk && x.path != session.presentation().path) {
+    Respond(x, 404);
+    return false;
+  }
+  if (x.stream && *x.stream >= session.presentation().streams.size()) {
+    Respond(x, 404);
+    return false;
+  }
+  return true;
+}
+
+// --- Methods without a session
+
+void RequestHandler::Options(Exchange& x) {
+  if (x.session_id && NeedSession(x) == nullptr) return;
+  Answer(server_, x, 200).Add("Public", kMethods);
+}
+
+bool RequestHandler::NeedPresentation(Exchange& x) {
+  if (x.presentation != nullptr) return true;
+  if (x.connection == nullptr) {
+    Respond(x, 454);  // only a session sends a request to another shard
+    return false;
+  }
+  auto open = std::make_unique<Connection::PendingOpen>(x.connection, x.raw, this, &OnOpened);
+  x.presentation = server_->presentations().Open(x.path, server_->shard().now(), open.get());
+  if (x.presentation != nullptr) return true;
+  x.connection->pending_open = std::move(open);
+  return false;
+}
+
+void RequestHandler::OnOpened(void* handler, Connection& connection, std::string_view raw,
+                              const absl::StatusOr<PresentationRef>& presentation) {
+  auto* self = static_cast<RequestHandler*>(handler);
+  Parser parser(self->server_->parser_limits());
+  Message* message = self->server_->scratch_message();
+  parser.Parse(raw, message);  // whole and sound: it was parsed before
+  Exchange x{*message, raw};
+  x.reply = {static_cast<std::uint32_t>(self->server_->shard().index()), connection.self()};
+  x.peer = connection.peer();
+  x.local = connection.local();
+  x.connection = &connection;
+  if (!presentation.ok()) return self->Respond(x, StatusOf(presentation.status()));
+  x.presentation = *presentation;
+  self->Handle(x);
+}
+
+void RequestHandler::Describe(Exchange& x) {
+  const std::string_view accept = x.message.Value(HeaderId::kAccept);
+  if (!accept.empty() && !AcceptsSdp(accept)) return Respond(x, 406);
+  if (x.path.empty()) return Respond(x, 404);
+  if (!NeedPresentation(x)) return;
+  Answer answer(server_, x, 200);
+  answer.writer().AddDate(server_->shard().wall());
+  answer.Add("Content-Base", BaseUrl(x));
+  answer.Finish(DescribePresentation(*x.presentation, x.local), "application/sdp");
+}
+
+void RequestHandler::Parameter(Exchange& x) {
+  // Without a session it is a ping of the connection, as some players send it.
+  const bool named = !x.message.Value(HeaderId::kSession).empty();
+  Session* session = nullptr;
+  if (named) {
+    session = NeedSession(x);
+    if (session == nullptr) return;
+  }
+  if (x.message.body.empty()) {
+    Answer answer(server_, x, 200);
+    if (session != nullptr) answer.Add("Session", session->id().ToString());
+    return;
+  }
+  // No parameter is known: all are named in the answer and nothing is changed (section 10.9).
+  Answer answer(server_, x, 451);
+  answer.Finish(x.message.body, "text/parameters");
+}
+
+// --- PLAY, PAUSE, TEARDOWN
+
+void RequestHandler::Play(Exchange& x) {
+  Session* session = NeedSession(x);
+  if (session == nullptr || !CheckTarget(x, *session)) return;
+  if (session->state() == Session::State::kInit || session->setups().empty()) {
+    return Respond(x, 455);
+  }
+  if (x.stream && session->setups().size() > 1) return Respond(x, 460);
+  for (const HeaderId id : {HeaderId::kScale, HeaderId::kSpeed}) {
+    const HeaderField* field = x.message.Find(id);
+    if (field == nullptr) continue;
+    const auto value = ParseDecimal(field->value);
+    if (!value || *value == 0) return Respond(x, 400);
+  }
+  std::optional<Duration> start, end;
+  if (const HeaderField* field = x.message.Find(HeaderId::kRange)) {
+    const auto range = ParseRange(field->value);
+    if (!range) return Respond(x, 457);
+    if (range->unit != RangeUnit::kNpt) return Respond(x, 456);
+    start = range->start;
+    end = range->end;
+  }
+  const Duration duration = session->presentation().duration;
+  if (start && *start > duration) return Respond(x, 457);
+  if (end && *end >= duration) end.reset();  // the end of the media, which is said with BYE
+  if (end && !start && *end <= session->Position()) return Respond(x, 457);
+  PendingAnswer answer{x.reply, std::string(x.message.Value(HeaderId::kCSeq)),
+                       std::string(x.message.Value(HeaderId::kTimestamp))};
+  answer.scale = x.message.Find(HeaderId::kScale) != nullptr;
+  answer.speed = x.message.Find(HeaderId::kSpeed) != nullptr;
+  answer.close = AsksToClose(x.message);
+  answer.owns = x.owns;
+  if (session->Play(start, end, answer)) FinishPlay(*session, answer, absl::OkStatus());
+}
+
+void RequestHandler::FinishPlay(Session& session, const PendingAnswer& answer,
+                                const absl::Status& status) {
+  if (!status.ok()) return RefusePlay(answer, StatusOf(status));
+  std::string text;
+  server_->shard().counters().requests.Add();
+  WritePlayAnswer(session, &text, answer);
+  server_->Deliver(answer.reply, std::move(text), {answer.close, answer.owns, std::nullopt});
+}
+
+void RequestHandler::RefusePlay(const PendingAnswer& answer, int status) {
+  std::string text;
+  server_->shard().counters().requests.Add();
+  server_->shard().counters().requests_failed.Add();
+  ResponseWriter writer(&text, status, answer.cseq);
+  if (!answer.timestamp.empty()) writer.Add("Timestamp", answer.timestamp);
+  writer.Finish();
+  server_->Deliver(answer.reply, std::move(text), {answer.close, answer.owns, std::nullopt});
+}
+
+void RequestHandler::WritePlayAnswer(Session& session, std::string* out,
+                                     const PendingAnswer& answer) {
+  ResponseWriter writer(out, 200, answer.cseq);
+  if (!answer.timestamp.empty()) writer.Add("Timestamp", answer.timestamp);
+  writer.Add("Session", session.id().ToString());
+  std::string value;
+  AppendNptRange(&value, session.range_start(), session.range_end());
+  writer.Add("Range", value);
+  if (answer.scale) writer.Add("Scale", "1.0");
+  if (answer.speed) writer.Add("Speed", "1.0");
+  value.clear();
+  for (const Session::Setup& setup : session.setups()) {
+    if (!value.empty()) value.push_back(',');
+    value.append("url=").append(setup.url);
+    value.append(";seq=").append(std::to_string(setup.sender->next_sequence()));
+    value.append(";rtptime=").append(std::to_string(session.RtpInfoTimestamp(setup)));
+  }
+  writer.Add("RTP-Info", value);
+  writer.Finish();
+}
+
+void RequestHandler::Pause(Exchange& x) {
+  Session* session = NeedSession(x);
+  if (session == nullptr || !CheckTarget(x, *session)) return;
+  if (session->state() == Session::State::kInit) return Respond(x, 455);
+  if (x.stream && session->setups().size() > 1) return Respond(x, 460);
+  if (const HeaderField* field = x.message.Find(HeaderId::kRange)) {
+    const auto range = ParseRange(field->value);
+    if (!range || range->unit != RangeUnit::kNpt || !range->start) return Respond(x, 457);
+    if (*range->start < session->Position() || *range->start > session->presentation().duration) {
+      return Respond(x, 457);
+    }
+    if (session->state() == Session::State::kPlaying) session->PauseAt(*range->start);
+  } else {
+    session->Pause();
+  }
+  std::string range;
+  AppendNptRange(&range, session->Position(), std::nullopt);
+  Answer answer(server_, x, 200);
+  answer.Add("Session", session->id().ToString()).Add("Range", range);
+}
+
+void RequestHandler::Teardown(Exchange& x) {
+  Session* session = NeedSession(x);
+  if (session == nullptr || !CheckTarget(x, *session)) return;
+  const SessionId id = session->id();
+  if (x.stream && session->setups().size() > 1) {
+    if (!session->RemoveStream(*x.stream)) return Respond(x, 404);
+    if (x.connection != nullptr) x.connection->FreeChannelsOf(session->self(), *x.stream);
+    Answer answer(server_, x, 200);
+    answer.Add("Session", id.ToString());
+    return;
+  }
+  server_->EndSession(session->self(), EndReason::kTeardown);
+  x.owns.reset();
+  Answer answer(server_, x, 200);
+  answer.notes().drops = id;
+}
+
+}  // namespace millrace::rtsp

@@ -1,0 +1,84 @@
+// The methods of RFC 2326 section 10: what each request means and what it is answered.
+//
+// Every request gets exactly one answer, at once or when what it waits for has come: a presentation
+// (DESCRIBE, SETUP) or the first packets of a range (PLAY).
+//
+// Shard: home's only. A request for another shard's session is handled there.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/limits.h"
+#include "net/rtsp/connection.h"
+#include "net/rtsp/headers.h"
+#include "net/rtsp/message.h"
+#include "net/rtsp/response_writer.h"
+#include "net/rtsp/server.h"
+#include "net/rtsp/session.h"
+
+namespace millrace::rtsp {
+
+// A request and where it came from.
+struct Exchange {
+  const Message& message;
+  std::string_view raw;  // the message's bytes, to be handled again or elsewhere
+  ReplyTo reply{};
+  Endpoint peer{}, local{};
+  Connection* connection = nullptr;  // null when it came from another shard
+  PresentationRef presentation{};    // opened for it
+
+  // Filled in by Handle.
+  RequestUri uri{};
+  std::string path{};                   // of the asset, decoded
+  std::optional<std::size_t> stream{};  // named by the URL's control part
+  std::optional<SessionId> session_id{};
+  // The session that the asking connection, on another shard, controls from now on.
+  std::optional<SessionId> owns{};
+};
+
+class RequestHandler {
+ public:
+  RequestHandler(Server* server, const Limits* limits) : server_(server), limits_(limits) {}
+
+  void Handle(Exchange& x);
+  // The answer to a PLAY whose range has been resolved.
+  void FinishPlay(Session& session, const PendingAnswer& answer, const absl::Status& status);
+  // The answer to a PLAY that will never be resolved.
+  void RefusePlay(const PendingAnswer& answer, int status);
+
+ private:
+  // What can be answered without looking at the method; 0 to go on.
+  int Check(Exchange& x);
+  bool CheckRequire(Exchange& x);
+  void Dispatch(Exchange& x);
+  void Options(Exchange& x);
+  void Describe(Exchange& x);
+  void SetUp(Exchange& x);
+  void Play(Exchange& x);
+  void Pause(Exchange& x);
+  void Teardown(Exchange& x);
+  void Parameter(Exchange& x);
+
+  // Opens x.path; true when x.presentation is there. False: answered later, or just now.
+  bool NeedPresentation(Exchange& x);
+  static void OnOpened(void* handler, Connection& connection, std::string_view raw,
+                       const absl::StatusOr<PresentationRef>& presentation);
+  // The session a request may control; answers 454 and gives null when there is none.
+  Session* NeedSession(Exchange& x);
+  // False, answered, when the URL names another presentation or stream than the session holds.
+  bool CheckTarget(Exchange& x, const Session& session);
+  void SetUpStream(Exchange& x, std::size_t stream, Session* session);
+  void AddUdp(Exchange& x, std::size_t stream, Session& session, const TransportSpec& spec);
+  void AddInterleaved(Exchange& x, std::size_t stream, Session& session, ChannelPair channels);
+  void WritePlayAnswer(Session& session, std::string* out, const PendingAnswer& answer);
+
+  void Respond(Exchange& x, int status);
+  std::string BaseUrl(const Exchange& x) const;
+
+  Server* const server_;
+  const Limits* const limits_;
+};
+
+}  // namespace millrace::rtsp

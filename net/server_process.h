@@ -1,0 +1,45 @@
+// A whole server: catalog, loaders, caches, shards, wired in the order that lets them stop cleanly.
+//
+// Start-up order: catalog, loaders, store, cache, shards; stop order: loaders (no more news),
+// shards (their goodbyes), cache, store, catalog.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "core/clock.h"
+#include "core/counters.h"
+
+namespace millrace {
+
+struct ServerOptions {
+  std::string root = ".";
+  std::string bind;               // an IP address; empty: every address, IPv6 and IPv4
+  std::uint16_t port = 8554;      // 0: any free one
+  std::size_t shards = 0;         // 0: one per usable processor
+  std::string backend = "auto";   // "auto", "io_uring" or "epoll"
+  std::uint64_t cache_bytes = 0;  // 0: a quarter of memory
+  Duration session_timeout = 60s;
+};
+
+class ServerProcess {
+ public:
+  // Logs what it serves and with what. An error is one line that says what, where and what to do.
+  static absl::StatusOr<std::unique_ptr<ServerProcess>> Start(const ServerOptions& options);
+  ~ServerProcess();  // Stop
+
+  // Says BYE to every viewer, ends all sessions, joins all threads. Idempotent.
+  void Stop();
+
+  std::uint16_t port() const;
+  ShardCountersSnapshot Snapshot() const;
+
+ private:
+  struct Parts;
+  explicit ServerProcess(std::unique_ptr<Parts> parts);
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace millrace

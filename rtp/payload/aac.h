@@ -1,0 +1,21 @@
+// AAC in RTP (RFC 3640), mode AAC-hbr: 16-bit AU headers, 13 bits of size and 3 of index.
+//
+// A packet carries as many whole access units as fit it, follow one another without a gap (there is
+// no field for a gap: a receiver counts on from the packet's timestamp), and together last at most
+// 100 ms, which is what the last of them may come early. An access unit larger than a packet is cut
+// into fragments that it shares with no other.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+
+#include "rtp/payload/packetizer.h"
+
+namespace millrace {
+
+// Largest access unit that the 13 bits can tell; larger ones are malformed, and so are empty ones.
+inline constexpr std::size_t kAacUnitBytesMax = 8191;
+
+std::unique_ptr<Packetizer> MakeAacPacketizer(const Track& track, std::size_t packet_bytes);
+
+}  // namespace millrace

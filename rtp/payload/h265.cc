@@ -1,0 +1,59 @@
+#include "rtp/payload/h265.h"
+
+#include <algorithm>
+
+#include "rtp/payload/nal_packetizer.h"
+
+namespace millrace {
+namespace {
+
+// The NAL unit header is F(1) Type(6) LayerId(6) TID(3), in packets as in the stream
+// (section 1.1.4).
+struct H265Format {
+  static constexpr std::size_t kHeaderBytes = 2;
+  static constexpr std::size_t kFragmentHeaderBytes = 3;
+
+  static constexpr std::uint16_t kForbiddenMask = 0x8000;
+  static constexpr std::uint16_t kLayerMask = 0x01f8;
+  static constexpr std::uint16_t kTemporalMask = 0x0007;
+  static constexpr int kTypeShift = 9;
+  static constexpr int kAggregation = 48;
+  static constexpr int kFragmentation = 49;
+  static constexpr int kPayloadContentInformation = 50;
+
+  static int Type(ByteSpan nal) { return nal[0] >> 1 & 0x3f; }
+
+  static bool Carries(ByteSpan nal) {
+    return Type(nal) < kAggregation || Type(nal) > kPayloadContentInformation;
+  }
+
+  // Section 4.4.2: F when any unit has it, LayerId and TID the lowest of all.
+  static void WriteAggregationHeader(std::span<const ByteSpan> run, std::uint8_t* p) {
+    int forbidden = 0;
+    int layer = kLayerMask;
+    int temporal = kTemporalMask;
+    for (const ByteSpan nal : run) {
+      const int header = LoadBe16(nal.data());
+      forbidden |= header & kForbiddenMask;
+      layer = std::min(layer, header & kLayerMask);
+      temporal = std::min(temporal, header & kTemporalMask);
+    }
+    StoreBe16(
+        p, static_cast<std::uint16_t>(forbidden | kAggregation << kTypeShift | layer | temporal));
+  }
+
+  // Section 4.4.3: payload header and FU header.
+  static void WriteFragmentHeader(ByteSpan nal, bool start, bool end, std::uint8_t* p) {
+    const int kept = LoadBe16(nal.data()) & (kForbiddenMask | kLayerMask | kTemporalMask);
+    StoreBe16(p, static_cast<std::uint16_t>(kept | kFragmentation << kTypeShift));
+    p[2] = static_cast<std::uint8_t>((start ? 0x80 : 0) | (end ? 0x40 : 0) | Type(nal));
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Packetizer> MakeH265Packetizer(const Track& track, std::size_t packet_bytes) {
+  return std::make_unique<NalPacketizer<H265Format>>(track, packet_bytes);
+}
+
+}  // namespace millrace

@@ -1,0 +1,100 @@
+#include "rtp/presentation.h"
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include "rtp/packet_block.h"
+
+namespace millrace {
+namespace {
+
+// FNV-1a, because absl::Hash differs from process to process.
+class StableHash {
+ public:
+  StableHash& Add(std::string_view text) {
+    for (const char c : text) AddByte(static_cast<std::uint8_t>(c));
+    return *this;
+  }
+  StableHash& Add(std::uint64_t value) {
+    for (int shift = 0; shift < 64; shift += 8) AddByte(static_cast<std::uint8_t>(value >> shift));
+    return *this;
+  }
+  std::uint64_t value() const { return value_; }
+
+ private:
+  void AddByte(std::uint8_t byte) { value_ = (value_ ^ byte) * 0x100000001b3u; }
+
+  std::uint64_t value_ = 0xcbf29ce484222325u;
+};
+
+// Many parsers keep these numbers in a signed 64-bit integer.
+std::uint64_t SdpSessionId(std::string_view path, const AssetIdentity& identity) {
+  return StableHash().Add(path).Add(identity.inode).value() >> 1;
+}
+
+// Seconds above, so that a newer file has a higher version as RFC 8866 wants; below them what else
+// tells two states of a file apart within a second.
+std::uint64_t SdpVersion(const AssetIdentity& identity) {
+  constexpr int kHashBits = 30;
+  constexpr std::int64_t kSecondsMax = (std::int64_t{1} << 33) - 1;
+  const std::int64_t seconds =
+      std::clamp<std::int64_t>(identity.modified_ns / 1'000'000'000, 0, kSecondsMax);
+  const std::uint64_t rest = StableHash()
+                                 .Add(static_cast<std::uint64_t>(identity.modified_ns))
+                                 .Add(identity.size)
+                                 .Add(identity.inode)
+                                 .value();
+  // The upper bits of FNV-1a are the better mixed ones.
+  return static_cast<std::uint64_t>(seconds) << kHashBits | rest >> (64 - kHashBits);
+}
+
+std::uint32_t DistinctSsrc(const std::vector<RtpStream>& taken, Random& random) {
+  for (;;) {
+    const std::uint32_t ssrc = random.Next32();
+    const bool used = std::any_of(taken.begin(), taken.end(),
+                                  [ssrc](const RtpStream& s) { return s.ssrc == ssrc; });
+    if (ssrc != 0 && !used) return ssrc;
+  }
+}
+
+}  // namespace
+
+std::uint32_t Presentation::block_count() const {
+  if (duration <= Duration::zero()) return 1;
+  const std::int64_t blocks = (duration.count() - 1) / kBlockDuration.count() + 1;
+  return static_cast<std::uint32_t>(std::min<std::int64_t>(blocks, UINT32_MAX));
+}
+
+std::size_t Presentation::lead_stream() const {
+  for (std::size_t i = 0; i < streams.size(); ++i) {
+    if (KindOf(streams[i].track.codec) == MediaKind::kVideo) return i;
+  }
+  return 0;
+}
+
+Presentation MakePresentation(std::string path, const AssetIdentity& identity, std::uint64_t id,
+                              const MediaInfo& info, Random& random) {
+  constexpr std::size_t kFirstDynamicType = 96;
+  constexpr std::size_t kDynamicTypes = 32;  // each has a media section of its own: may repeat
+  Presentation presentation;
+  presentation.sdp_session_id = SdpSessionId(path, identity);
+  presentation.sdp_version = SdpVersion(identity);
+  presentation.path = std::move(path);
+  presentation.identity = identity;
+  presentation.id = id;
+  presentation.duration = info.duration;
+  presentation.random_access = info.random_access;
+  presentation.streams.reserve(info.tracks.size());
+  for (const Track& track : info.tracks) {
+    const std::size_t type = kFirstDynamicType + presentation.streams.size() % kDynamicTypes;
+    presentation.streams.push_back({.track = track,
+                                    .payload_type = static_cast<std::uint8_t>(type),
+                                    .ssrc = DistinctSsrc(presentation.streams, random),
+                                    .first_sequence = random.Next16(),
+                                    .first_timestamp = random.Next32()});
+  }
+  return presentation;
+}
+
+}  // namespace millrace

@@ -1,0 +1,51 @@
+// An asset as RTP: what every viewer of one file shares.
+//
+// Made once when a path is first described and kept while anyone uses it. Every viewer starts with
+// the same SSRC, first sequence number and first timestamp, random per presentation, so that
+// packets can be sent as they lie in the cache; a viewer's own offsets begin only with a pause or a
+// seek.
+//
+// Shard: immutable after construction, shared by all.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/clock.h"
+#include "core/random.h"
+#include "media/demuxer.h"
+#include "media/track.h"
+
+namespace millrace {
+
+struct RtpStream {
+  Track track;
+  std::uint8_t payload_type = 96;
+  std::uint32_t ssrc = 0;
+  std::uint16_t first_sequence = 0;   // of the packet at npt 0
+  std::uint32_t first_timestamp = 0;  // of npt 0
+};
+
+struct Presentation {
+  std::string path;        // relative to the root, decoded
+  AssetIdentity identity;  // a changed file makes a new presentation
+  std::uint64_t id = 0;    // process-wide, never reused: the cache's key
+  std::vector<RtpStream> streams;
+  Duration duration{};
+  std::vector<Duration> random_access;  // see MediaInfo
+  // SDP o= fields (RFC 8866 section 5.2): the same for the same path and file, in every process.
+  std::uint64_t sdp_session_id = 0;
+  std::uint64_t sdp_version = 0;
+
+  // Number of blocks of each stream, at least 1.
+  std::uint32_t block_count() const;
+  // Index of the stream that decides where decoding can start: the first video stream, else 0.
+  std::size_t lead_stream() const;
+};
+
+// Random parts from `random`. SSRCs are distinct and not 0.
+Presentation MakePresentation(std::string path, const AssetIdentity& identity, std::uint64_t id,
+                              const MediaInfo& info, Random& random);
+
+}  // namespace millrace

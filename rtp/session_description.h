@@ -1,0 +1,22 @@
+// SDP (RFC 8866) of a presentation, as RFC 2326 appendix C wants it.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "core/io/endpoint.h"
+#include "rtp/presentation.h"
+
+namespace millrace {
+
+// The control attribute of stream `index`: "trackID=1" for stream 0 (RFC 2326 C.1.1). Relative to
+// the Content-Base of the DESCRIBE response, which ends in '/'.
+std::string ControlName(std::size_t index);
+
+// Lines end in CRLF; order v o s c t a m…; session level a=control:* and a=range:npt=0-D; each
+// media section with rtpmap, fmtp (RFC 6184 8.2.1, RFC 7798 7.1, RFC 3640 4.1) and a=control.
+// `server` gives the o= address; c= is the wildcard of its family and ports are 0 (RFC 2326 C.1.2,
+// C.1.7).
+std::string DescribePresentation(const Presentation& presentation, const Endpoint& server);
+
+}  // namespace millrace

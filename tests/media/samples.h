@@ -1,0 +1,282 @@
+// Small media files, made once per test program with the ffmpeg command line, and what ffprobe says
+// of them.
+#pragma once
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <iterator>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "media/demuxer.h"
+#include "media/ffmpeg_demuxer.h"
+
+namespace millrace {
+
+inline const std::string& SampleFolder() {
+  static const std::string folder = [] {
+    const auto program = std::filesystem::read_symlink("/proc/self/exe");
+    const auto path = program.parent_path() / "media_samples";
+    std::filesystem::create_directories(path);
+    return path.string();
+  }();
+  return folder;
+}
+
+inline bool HasFfmpeg() {
+  static const bool has =
+      std::system("ffmpeg -version >/dev/null 2>&1 && ffprobe -version >/dev/null 2>&1") == 0;
+  return has;
+}
+
+inline std::string Output(const std::string& command) {
+  std::string output;
+  FILE* pipe = popen(command.c_str(), "r");
+  if (pipe == nullptr) return output;
+  char buffer[4096];
+  while (const std::size_t got = fread(buffer, 1, sizeof buffer, pipe)) output.append(buffer, got);
+  pclose(pipe);
+  return output;
+}
+
+struct Recipe {
+  std::string source;     // another sample's name, copied; or empty: generated
+  std::string arguments;  // behind the inputs
+  std::string input_arguments = "";
+};
+
+inline const std::map<std::string, Recipe>& Recipes() {
+  static const std::string kX264 = "-c:v libx264 -preset veryfast -g 25 ";
+  static const std::string kX265 =
+      "-c:v libx265 -preset ultrafast -x265-params log-level=none:keyint=30:bframes=4:";
+  static const std::string kAac = "-c:a aac -b:a 48k ";
+  static const std::map<std::string, Recipe> recipes = {
+      {"plain.mp4", {"", kX264 + "-bf 3 " + kAac}},
+      {"fast.mp4", {"plain.mp4", "-c copy -movflags +faststart"}},
+      {"opengop.mp4", {"", kX264 + "-bf 3 -x264-params open-gop=1 " + kAac}},
+      {"vfr.mp4", {"", "-vf \"select='not(mod(n,7))+gt(mod(n,5),2)'\" -vsync vfr " + kX264 + kAac}},
+      {"edit.mp4", {"plain.mp4", "-c copy", "-ss 1.3"}},
+      {"frag.mp4", {"plain.mp4", "-c copy -movflags frag_keyframe+empty_moov"}},
+      {"dash.mp4", {"plain.mp4", "-c copy -movflags dash+delay_moov -frag_duration 700000"}},
+      {"late.mp4", {"plain.mp4", "-c copy -output_ts_offset 7"}},
+      {"intra.mov", {"", "-c:v libx264 -g 1 " + kAac}},
+      {"audio.m4a", {"plain.mp4", "-c copy -vn"}},
+      {"video.mp4", {"plain.mp4", "-c copy -an"}},
+      {"hevc.mp4", {"", kX265 + "open-gop=1 -tag:v hvc1 " + kAac}},
+      {"hev1.mp4", {"", kX265 + "open-gop=0 -tag:v hev1 " + kAac}},
+      {"plain.mkv", {"plain.mp4", "-c copy"}},
+      {"hevc.mkv", {"hevc.mp4", "-c copy"}},
+      {"opengop.mkv", {"opengop.mp4", "-c copy"}},
+      {"late.mkv", {"plain.mp4", "-c copy -output_ts_offset 7"}},
+      {"live.mkv", {"plain.mp4", "-c copy -live 1"}},
+      {"plain.ts", {"plain.mp4", "-c copy"}},
+      {"delay.ts", {"plain.mp4", "-c copy -muxdelay 0.9 -muxpreload 0.9"}},
+      {"hevc.ts", {"hevc.mp4", "-c copy"}},
+      {"opengop.ts", {"opengop.mp4", "-c copy"}},
+      {"disc.m2ts", {"plain.mp4", "-c copy -mpegts_m2ts_mode 1"}},
+      {"audio.ts", {"plain.mp4", "-c copy -vn"}},
+      {"raw.h264", {"plain.mp4", "-c copy -an -bsf:v h264_mp4toannexb"}},
+      {"opengop.264", {"opengop.mp4", "-c copy -an -bsf:v h264_mp4toannexb"}},
+      {"raw.h265", {"hevc.mp4", "-c copy -an -bsf:v hevc_mp4toannexb"}},
+      {"sound.aac", {"plain.mp4", "-c copy -vn"}},
+      // Long enough that seeking leaves the start behind.
+      {"long.mp4", {"plain.mp4", "-c copy", "-stream_loop 4"}},
+      {"longfrag.mp4", {"long.mp4", "-c copy -movflags frag_keyframe+empty_moov"}},
+      {"long.mkv", {"long.mp4", "-c copy"}},
+      {"long.ts", {"long.mp4", "-c copy"}},
+      {"nocues.mkv", {"long.mp4", "-c copy -live 1 -cluster_time_limit 900"}},
+      {"skewed.mkv", {"long.mp4", "-c copy -bsf:a setts=ts=TS+396900"}},  // audio lies 6 min ahead
+      {"lateaudio.mkv", {"long.mp4", "-c copy -bsf:a setts=ts=TS+9000"}},
+      {"lateaudio.ts", {"long.mp4", "-c copy -bsf:a setts=ts=TS+810000"}},
+      {"latevideo.ts", {"long.mp4", "-c copy -bsf:v setts=ts=TS+810000"}},
+      {"endingaudio.mkv", {"long.mp4", "-c copy -bsf:a noise=amount=0:drop='gt(n\\,258)'"}},
+      {"endingaudio.ts", {"long.mp4", "-c copy -bsf:a noise=amount=0:drop='gt(n\\,258)'"}},
+      {"mixed.mkv",
+       {"",
+        "-map 0:v -map 1:a -map 1:a -map 0:v -c:v:0 libx264 -c:a:0 aac -c:a:1 flac -c:v:1 mpeg4"}},
+      {"nothing.mkv", {"", "-an -c:v mpeg4"}},
+  };
+  return recipes;
+}
+
+// The path of a sample, made now if need be; empty when that fails.
+inline std::string Sample(const std::string& name) {
+  const auto recipe = Recipes().find(name);
+  if (recipe == Recipes().end()) return "";
+  std::string inputs =
+      "-f lavfi -i testsrc=s=160x120:r=30000/1001:d=5 -f lavfi -i sine=f=440:d=5:r=44100";
+  if (!recipe->second.source.empty()) {
+    const std::string source = Sample(recipe->second.source);
+    if (source.empty()) return "";
+    inputs = recipe->second.input_arguments + " -i '" + source + "'";
+  }
+  const std::string raw = name.ends_with(".264") ? " -f h264" : "";
+  const std::string command =
+      "ffmpeg -v error -nostdin -y " + inputs + " " + recipe->second.arguments + raw;
+  // A changed recipe makes a new file; one that is being made by another process is not seen.
+  const std::string folder =
+      SampleFolder() + "/" + std::to_string(std::hash<std::string>{}(command));
+  const std::string path = folder + "/" + name;
+  if (std::filesystem::exists(path)) return path;
+  std::filesystem::create_directories(folder);
+  const std::string unfinished = folder + "/" + std::to_string(getpid()) + "." + name;
+  const std::string said = Output(command + " '" + unfinished + "' 2>&1");
+  std::error_code error;
+  if (std::filesystem::file_size(unfinished, error) == 0 || error) {
+    ADD_FAILURE() << command << "\n" << said;
+    return "";
+  }
+  std::filesystem::rename(unfinished, path, error);
+  return error ? "" : path;
+}
+
+inline std::vector<std::uint8_t> ReadWhole(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+inline absl::StatusOr<std::unique_ptr<Demuxer>> OpenPath(const std::string& path) {
+  return OpenFfmpegDemuxer(open(path.c_str(), O_RDONLY | O_CLOEXEC), path);
+}
+
+// Opens bytes as if they were a file of that name.
+inline absl::StatusOr<std::unique_ptr<Demuxer>> OpenBytes(const std::vector<std::uint8_t>& bytes,
+                                                          const std::string& name) {
+  const int fd = memfd_create("sample", MFD_CLOEXEC);
+  if (fd < 0 || write(fd, bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size())) {
+    if (fd >= 0) close(fd);
+    return absl::InternalError("memfd");
+  }
+  return OpenFfmpegDemuxer(fd, name);
+}
+
+inline std::uint32_t Adler32(std::span<const std::uint8_t> bytes, std::uint32_t start) {
+  std::uint32_t a = start & 0xffff, b = start >> 16;
+  for (const std::uint8_t byte : bytes) {
+    a = (a + byte) % 65521;
+    b = (b + a) % 65521;
+  }
+  return b << 16 | a;
+}
+
+// A unit as it is compared: everything but where its bytes lie.
+struct SeenUnit {
+  std::int64_t pts = 0, dts = 0, duration = 0;
+  bool random_access = false;
+  std::size_t size = 0;
+  std::uint32_t hash = 0;
+  friend bool operator==(const SeenUnit&, const SeenUnit&) = default;
+  friend void PrintTo(const SeenUnit& unit, std::ostream* out) {
+    *out << "{pts " << unit.pts << " dts " << unit.dts << " duration " << unit.duration
+         << (unit.random_access ? " key " : " ") << unit.size << " bytes}";
+  }
+};
+
+inline SeenUnit See(const AccessUnit& unit) {
+  // ffmpeg's adler32 starts from 1, as zlib's.
+  return {unit.pts,           unit.dts,         unit.duration,
+          unit.random_access, unit.data.size(), Adler32(unit.data, 1)};
+}
+
+using SeenTracks = std::vector<std::vector<SeenUnit>>;  // by track
+
+// Everything from where the demuxer stands to the end.
+inline SeenTracks ReadAll(Demuxer* demuxer) {
+  SeenTracks tracks(demuxer->info().tracks.size());
+  AccessUnit unit;
+  for (int i = 0; i < 100000; ++i) {
+    const absl::StatusOr<bool> more = demuxer->Next(&unit);
+    if (!more.ok()) ADD_FAILURE() << more.status();
+    if (!more.value_or(false)) return tracks;
+    tracks.at(unit.track).push_back(See(unit));
+  }
+  ADD_FAILURE() << "no end";
+  return tracks;
+}
+
+// What ffprobe says of a file's packets and streams.
+struct ProbedPacket {
+  std::optional<std::int64_t> pts, dts;
+  bool key = false;
+  std::size_t size = 0;
+  std::uint32_t hash = 0;
+};
+struct ProbedStream {
+  std::int64_t base_numerator = 1, base_denominator = 1;
+  std::string type;
+  int width = 0, height = 0;
+  std::vector<ProbedPacket> packets;
+};
+
+inline std::map<std::string, std::string> Fields(const std::string& line) {
+  std::map<std::string, std::string> fields;
+  for (std::size_t at = 0; at < line.size();) {
+    const std::size_t end = std::min(line.find('|', at), line.size());
+    const std::string field = line.substr(at, end - at);
+    if (const std::size_t equals = field.find('='); equals != field.npos) {
+      fields[field.substr(0, equals)] = field.substr(equals + 1);
+    }
+    at = end + 1;
+  }
+  return fields;
+}
+
+inline std::map<int, ProbedStream> Probe(const std::string& path) {
+  std::string output = Output(
+      "ffprobe -v error -show_data_hash adler32 -of compact -show_entries "
+      "packet=stream_index,pts,dts,size,flags,data_hash:"
+      "stream=index,codec_type,time_base,width,height '" +
+      path + "' 2>/dev/null");
+  // Side data breaks a packet's line in two.
+  const std::string break_in_line = "side_data|\n|";
+  for (std::size_t at; (at = output.find(break_in_line)) != output.npos;) {
+    output.erase(at, break_in_line.size());
+  }
+  std::map<int, ProbedStream> streams;
+  const auto number = [](const std::string& text) -> std::optional<std::int64_t> {
+    if (text.empty() || text == "N/A") return std::nullopt;
+    return std::stoll(text);
+  };
+  for (std::size_t at = 0; at < output.size();) {
+    const std::size_t end = std::min(output.find('\n', at), output.size());
+    const std::string line = output.substr(at, end - at);
+    at = end + 1;
+    auto fields = Fields(line);
+    if (line.starts_with("packet|")) {
+      ProbedPacket packet;
+      packet.pts = number(fields["pts"]);
+      packet.dts = number(fields["dts"]);
+      packet.key = fields["flags"].find('K') != std::string::npos;
+      packet.size = std::stoul(fields["size"]);
+      const std::string hash = fields["data_hash"];
+      packet.hash =
+          static_cast<std::uint32_t>(std::stoul(hash.substr(hash.find(':') + 1), nullptr, 16));
+      streams[std::stoi(fields["stream_index"])].packets.push_back(packet);
+    } else if (line.starts_with("stream|")) {
+      ProbedStream& stream = streams[std::stoi(fields["index"])];
+      const std::string base = fields["time_base"];
+      stream.base_numerator = std::stoll(base);
+      stream.base_denominator = std::stoll(base.substr(base.find('/') + 1));
+      stream.type = fields["codec_type"];
+      if (stream.type == "video") {
+        stream.width = std::stoi(fields["width"]);
+        stream.height = std::stoi(fields["height"]);
+      }
+    }
+  }
+  return streams;
+}
+
+}  // namespace millrace

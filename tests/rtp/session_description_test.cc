@@ -1,0 +1,314 @@
+#include "rtp/session_description.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_split.h"
+
+namespace millrace {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+Endpoint Address(std::string_view ip) { return *Endpoint::Parse(ip, 554); }
+
+RtpStream H264Stream() {
+  RtpStream stream;
+  stream.track.codec = Codec::kH264;
+  stream.track.bit_rate = 1'999'001;
+  stream.track.sps = {{0x67, 0x64, 0x00, 0x1f, 0xac}};
+  stream.track.pps = {{0x68, 0xee, 0x3c}, {0x68, 0x01}};
+  return stream;
+}
+
+RtpStream H265Stream() {
+  RtpStream stream;
+  stream.track.codec = Codec::kH265;
+  stream.track.vps = {{0x40, 0x01}};
+  stream.track.sps = {{0x42, 0x01, 0x02}};
+  stream.track.pps = {{0x44, 0x01}, {0x44, 0x02}};
+  return stream;
+}
+
+RtpStream AacStream(Bytes config = {0x11, 0x90}, std::uint32_t rate = 48000) {
+  RtpStream stream;
+  stream.payload_type = 97;
+  stream.track.codec = Codec::kAac;
+  stream.track.clock_rate = rate;
+  stream.track.channels = 2;
+  stream.track.audio_specific_config = std::move(config);
+  return stream;
+}
+
+Presentation MakeFilm(std::vector<RtpStream> streams, std::string path = "films/A film.mp4") {
+  Presentation p;
+  p.path = std::move(path);
+  p.streams = std::move(streams);
+  p.duration = 63'004'999'999ns;
+  p.sdp_session_id = 1234567890123;
+  p.sdp_version = 42;
+  return p;
+}
+
+std::vector<std::string> Lines(const std::string& sdp) {
+  EXPECT_THAT(sdp, EndsWith("\r\n"));
+  std::vector<std::string> lines = absl::StrSplit(sdp, "\r\n");
+  lines.pop_back();
+  return lines;
+}
+
+std::string LineWith(const std::string& sdp, const std::string& prefix) {
+  for (const std::string& line : Lines(sdp)) {
+    if (absl::StartsWith(line, prefix)) return line;
+  }
+  return "";
+}
+
+// What a parser that takes RFC 8866 section 9 at its word would object to; empty when nothing.
+std::string FindFault(const std::string& sdp) {
+  if (!absl::EndsWith(sdp, "\r\n")) return "no CRLF at the end";
+  std::vector<std::string> lines = absl::StrSplit(sdp, "\r\n");
+  lines.pop_back();
+  const std::string session_order = "vosctba";  // v o s c t b? a*, of those that we use
+  const std::string media_order = "mcba";
+  bool in_media = false;
+  std::size_t at = 0;
+  std::string seen;
+  for (const std::string& line : lines) {
+    if (line.size() < 3 || line[1] != '=') return "not a field: " + line;
+    for (const char c : line) {
+      if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) return "control character: " + line;
+    }
+    if (line[0] == 'm') {
+      in_media = true;
+      at = 0;
+    }
+    const std::string& order = in_media ? media_order : session_order;
+    const std::size_t place = order.find(line[0]);
+    if (place == std::string::npos || place < at) return "out of order: " + line;
+    if (place == at && line[0] != 'a' && line[0] != 'm' &&
+        absl::StrContains(seen, line.substr(0, 1))) {
+      if (!in_media) return "twice: " + line;
+    }
+    at = place;
+    if (!in_media) seen += line[0];
+    const std::vector<std::string> words = absl::StrSplit(line.substr(2), ' ');
+    if (line[0] == 'o' && (words.size() != 6 || words[3] != "IN")) return "o= fields: " + line;
+    if (line[0] == 'c' && words.size() != 3) return "c= fields: " + line;
+    if (line[0] == 'm' && words.size() != 4) return "m= fields: " + line;
+  }
+  for (const char field : std::string("vosct")) {
+    if (!absl::StrContains(seen, std::string(1, field))) return std::string("no ") + field + "=";
+  }
+  return "";
+}
+
+TEST(SessionDescription, NamesStreamsFromOne) {
+  EXPECT_EQ(ControlName(0), "trackID=1");
+  EXPECT_EQ(ControlName(11), "trackID=12");
+}
+
+TEST(SessionDescription, DescribesAFilmLineByLine) {
+  const std::string sdp =
+      DescribePresentation(MakeFilm({H264Stream(), AacStream()}), Address("192.0.2.7"));
+  EXPECT_THAT(Lines(sdp),
+              ElementsAre("v=0", "o=- 1234567890123 42 IN IP4 192.0.2.7", "s=A film.mp4",
+                          "c=IN IP4 0.0.0.0", "t=0 0", "a=tool:Millrace", "a=control:*",
+                          "a=range:npt=0-63.004", "m=video 0 RTP/AVP 96", "b=AS:2000",
+                          "a=rtpmap:96 H264/90000",
+                          "a=fmtp:96 packetization-mode=1;profile-level-id=64001F;"
+                          "sprop-parameter-sets=Z2QAH6w=,aO48,aAE=",
+                          "a=control:trackID=1", "m=audio 0 RTP/AVP 97",
+                          "a=rtpmap:97 mpeg4-generic/48000/2",
+                          "a=fmtp:97 streamtype=5;profile-level-id=41;mode=AAC-hbr;sizelength=13;"
+                          "indexlength=3;indexdeltalength=3;config=1190",
+                          "a=control:trackID=2"));
+  EXPECT_EQ(FindFault(sdp), "");
+}
+
+TEST(SessionDescription, DescribesH265) {
+  const std::string sdp = DescribePresentation(MakeFilm({H265Stream()}), Address("192.0.2.7"));
+  EXPECT_EQ(LineWith(sdp, "a=rtpmap"), "a=rtpmap:96 H265/90000");
+  EXPECT_EQ(LineWith(sdp, "a=fmtp"), "a=fmtp:96 sprop-vps=QAE=;sprop-sps=QgEC;sprop-pps=RAE=,RAI=");
+  EXPECT_EQ(FindFault(sdp), "");
+}
+
+TEST(SessionDescription, ServesIpv6WithItsOwnWildcard) {
+  const std::string sdp = DescribePresentation(MakeFilm({AacStream()}), Address("2001:db8::1"));
+  EXPECT_EQ(LineWith(sdp, "o="), "o=- 1234567890123 42 IN IP6 2001:db8::1");
+  EXPECT_EQ(LineWith(sdp, "c="), "c=IN IP6 ::");
+  EXPECT_EQ(FindFault(sdp), "");
+}
+
+TEST(SessionDescription, IsWellFormedWithoutAnyAddress) {
+  const std::string sdp = DescribePresentation(MakeFilm({AacStream()}), Endpoint());
+  EXPECT_EQ(LineWith(sdp, "o="), "o=- 1234567890123 42 IN IP4 0.0.0.0");
+  EXPECT_EQ(FindFault(sdp), "");
+}
+
+TEST(SessionDescription, NamesTheSessionAfterTheFile) {
+  struct Case {
+    const char* what;
+    std::string path, line;
+  };
+  const std::vector<Case> cases = {
+      {"no folder", "a.mp4", "s=a.mp4"},
+      {"folders are left out", "x/y z/a b.mp4", "s=a b.mp4"},
+      {"UTF-8 stays", "Фильм é 映画 \xf0\x9f\x8e\xac.mkv", "s=Фильм é 映画 \xf0\x9f\x8e\xac.mkv"},
+      {"nothing", "", "s=-"},
+      {"a folder", "x/", "s=-"},
+      {"nothing but control characters", "\r\n\t", "s=-"},
+      {"a line break cannot begin a line of ours", "a\r\nm=video.mp4", "s=am=video.mp4"},
+      {"NUL, DEL and the upper controls",
+       std::string("a\0b\x7f"
+                   "c\xc2\x85"
+                   "d",
+                   8),
+       "s=abcd"},
+      {"a no-break space is none of them",
+       "a\xc2\xa0"
+       "b",
+       "s=a\xc2\xa0"
+       "b"},
+      {"Latin-1", "caf\xe9.mp4", "s=caf\xef\xbf\xbd.mp4"},
+      {"a torn character", "a\xe6\x98", "s=a\xef\xbf\xbd\xef\xbf\xbd"},
+      {"overlong", "\xc0\xaf", "s=\xef\xbf\xbd\xef\xbf\xbd"},
+      {"a surrogate", "\xed\xa0\x80", "s=\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
+  };
+  for (const Case& c : cases) {
+    const std::string sdp =
+        DescribePresentation(MakeFilm({AacStream()}, c.path), Address("192.0.2.7"));
+    EXPECT_EQ(LineWith(sdp, "s="), c.line) << c.what;
+    EXPECT_EQ(FindFault(sdp), "") << c.what;
+  }
+}
+
+TEST(SessionDescription, RoundsTheEndOfTheRangeDown) {
+  struct Case {
+    Duration duration;
+    std::string line;
+  };
+  const std::vector<Case> cases = {
+      {1s, "a=range:npt=0-1.000"},  {1999'999'999ns, "a=range:npt=0-1.999"},
+      {7ms, "a=range:npt=0-0.007"}, {100h, "a=range:npt=0-360000.000"},
+      {0s, "a=range:npt=0-"},       {-1s, "a=range:npt=0-"},
+  };
+  for (const Case& c : cases) {
+    Presentation p = MakeFilm({AacStream()});
+    p.duration = c.duration;
+    EXPECT_EQ(LineWith(DescribePresentation(p, Address("::1")), "a=range"), c.line);
+  }
+}
+
+TEST(SessionDescription, TellsTheBandwidthInKilobitsAndOnlyWhenItIsKnown) {
+  struct Case {
+    std::uint32_t bit_rate;
+    std::string line;
+  };
+  for (const Case& c : {Case{0, ""},
+                        {1, "b=AS:1"},
+                        {1000, "b=AS:1"},
+                        {1001, "b=AS:2"},
+                        {UINT32_MAX, "b=AS:4294968"}}) {
+    RtpStream stream = AacStream();
+    stream.track.bit_rate = c.bit_rate;
+    const std::string sdp = DescribePresentation(MakeFilm({stream}), Address("::1"));
+    EXPECT_EQ(LineWith(sdp, "b="), c.line);
+    EXPECT_EQ(FindFault(sdp), "");
+  }
+}
+
+TEST(SessionDescription, SendsParameterSetsThatDecodeToTheTracksOwn) {
+  RtpStream stream = H264Stream();
+  stream.track.sps.push_back(Bytes(300, 0xfb));  // the characters + and / of base64
+  const std::string sdp = DescribePresentation(MakeFilm({stream}), Address("::1"));
+  const std::string fmtp = LineWith(sdp, "a=fmtp");
+  const std::string key = "sprop-parameter-sets=";
+  std::vector<Bytes> sent;
+  for (absl::string_view text : absl::StrSplit(fmtp.substr(fmtp.find(key) + key.size()), ',')) {
+    std::string raw;
+    ASSERT_TRUE(absl::Base64Unescape(text, &raw));
+    sent.emplace_back(raw.begin(), raw.end());
+  }
+  std::vector<Bytes> expected = stream.track.sps;
+  expected.insert(expected.end(), stream.track.pps.begin(), stream.track.pps.end());
+  EXPECT_EQ(sent, expected);
+}
+
+TEST(SessionDescription, LeavesOutWhatTheTrackDoesNotKnow) {
+  RtpStream h264 = H264Stream();
+  h264.track.sps = {{0x67, 0x64}};  // too short to tell a level
+  h264.track.pps.clear();
+  RtpStream h265 = H265Stream();
+  h265.track.vps.clear();
+  h265.track.sps.clear();
+  h265.track.pps.clear();
+  const std::string sdp = DescribePresentation(MakeFilm({h264, h265}), Address("::1"));
+  EXPECT_EQ(LineWith(sdp, "a=fmtp"), "a=fmtp:96 packetization-mode=1;sprop-parameter-sets=Z2Q=");
+  EXPECT_EQ(Lines(sdp).size(), 8u + 4u + 1u + 3u);  // H.265 has no fmtp line then
+  EXPECT_EQ(FindFault(sdp), "");
+
+  h264.track.sps.clear();
+  EXPECT_EQ(LineWith(DescribePresentation(MakeFilm({h264}), Address("::1")), "a=fmtp"),
+            "a=fmtp:96 packetization-mode=1");
+}
+
+TEST(SessionDescription, NamesTheAacProfileAndLevelOfTheConfiguration) {
+  struct Case {
+    const char* what;
+    Bytes config;
+    std::string parameter;
+  };
+  const std::vector<Case> cases = {
+      {"LC 48 kHz stereo", {0x11, 0x90}, "profile-level-id=41;"},
+      {"LC 22.05 kHz mono", {0x13, 0x88}, "profile-level-id=40;"},
+      {"LC 48 kHz 5.1", {0x11, 0xb0}, "profile-level-id=42;"},
+      {"LC 96 kHz stereo", {0x10, 0x10}, "profile-level-id=43;"},
+      {"Main", {0x09, 0x90}, "profile-level-id=1;"},
+      {"none", {}, "profile-level-id=1;"},
+      {"SBR, 24 to 48 kHz stereo", {0x2b, 0x11, 0x88, 0x00}, "profile-level-id=44;"},
+      {"SBR and PS, 24 to 48 kHz", {0xeb, 0x09, 0x88, 0x00}, "profile-level-id=48;"},
+  };
+  for (const Case& c : cases) {
+    const std::string sdp = DescribePresentation(MakeFilm({AacStream(c.config)}), Address("::1"));
+    EXPECT_THAT(LineWith(sdp, "a=fmtp"), HasSubstr(c.parameter)) << c.what;
+    EXPECT_EQ(FindFault(sdp), "") << c.what;
+  }
+}
+
+TEST(SessionDescription, NeverOffersKeysOrTimesOfArrival) {
+  const std::string sdp =
+      DescribePresentation(MakeFilm({H264Stream(), H265Stream(), AacStream()}), Address("::1"));
+  for (const char* unwanted : {"a=crypto", "a=key-mgmt", "sprop-max-don-diff", "RTP/SAVP"}) {
+    EXPECT_THAT(sdp, Not(HasSubstr(unwanted)));
+  }
+}
+
+TEST(SessionDescriptionChecker, ObjectsToWhatItIsThereToFind) {
+  const std::string good =
+      DescribePresentation(MakeFilm({H264Stream(), AacStream()}), Address("::1"));
+  ASSERT_EQ(FindFault(good), "");
+  const auto replaced = [&good](const std::string& what, const std::string& by) {
+    std::string sdp = good;
+    sdp.replace(sdp.find(what), what.size(), by);
+    return sdp;
+  };
+  EXPECT_NE(FindFault(replaced("t=0 0\r\n", "")), "");
+  EXPECT_NE(FindFault(replaced("s=A film.mp4\r\n", "s=\r\n")), "");
+  EXPECT_NE(FindFault(replaced("t=0 0\r\n", "t=0 0\r\ns=again\r\n")), "");
+  EXPECT_NE(FindFault(replaced("t=0 0\r\n", "t=0 0\r\nt=1 1\r\n")), "");
+  EXPECT_NE(FindFault(replaced("t=0 0\r\n", "t=0 0\n")), "");
+  EXPECT_NE(FindFault(replaced("b=AS:2000\r\na=rtpmap", "a=rtpmap:0 x\r\nb=AS:2000\r\na=rtpmap")),
+            "");
+}
+
+}  // namespace
+}  // namespace millrace

@@ -1,0 +1,187 @@
+#include "tools/millrace/cli.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <sstream>
+#include <string_view>
+
+#include "core/io/endpoint.h"
+
+namespace millrace {
+namespace {
+
+constexpr int kUsageStatus = 2;
+
+constexpr std::uint64_t kPortMax = 65535;
+// A session's id and the cache's list of waiting shards have room for so many.
+constexpr std::uint64_t kShardsMax = 64;
+constexpr std::uint64_t kCacheMbMin = 16;
+// 16 TiB; a larger number is a slip of the unit.
+constexpr std::uint64_t kCacheMbMax = 16ull << 20;
+constexpr std::uint64_t kTimeoutSecondsMax = 24 * 3600;
+
+constexpr std::array<std::string_view, 3> kBackends = {"auto", "io_uring", "epoll"};
+constexpr std::array<std::string_view, 6> kLogLevels = {"trace",   "debug", "info",
+                                                        "warning", "error", "off"};
+
+constexpr char kExamples[] =
+    "Examples:\n"
+    "  millrace serve ~/Videos                   every file below, on every address, port 8554\n"
+    "  millrace serve . --bind 127.0.0.1         this folder, for this machine only\n"
+    "  millrace serve /media --bind :: --port 554 --shards 8 --cache-mb 4096\n"
+    "A file /media/films/a.mp4 is then rtsp://HOST:PORT/films/a.mp4\n";
+
+// What the user typed, before it is believed.
+struct Typed {
+  std::string root = ".";
+  std::string bind;
+  std::string port = "8554";
+  std::string shards = "0";
+  std::string backend = "auto";
+  std::string cache_mb = "0";
+  std::string session_timeout = "60";
+  std::string log_level = "info";
+};
+
+std::optional<std::uint64_t> ParseNumber(std::string_view text) {
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+std::string WrongValue(std::string_view option, std::string_view value, std::string_view wanted) {
+  std::string line = "millrace: ";
+  line.append(option).append(" '").append(value).append("': expected ").append(wanted);
+  return line.append("\n");
+}
+
+// Collects the first wrong value; the ones after it are not worth a second line.
+class Reader {
+ public:
+  std::uint64_t Number(std::string_view option, std::string_view value, std::uint64_t low,
+                       std::uint64_t high, std::string_view wanted, bool zero_too = false) {
+    const std::optional<std::uint64_t> number = ParseNumber(value);
+    const bool fits = number && ((zero_too && *number == 0) || (low <= *number && *number <= high));
+    if (!fits) Fail(option, value, wanted);
+    return fits ? *number : 0;
+  }
+
+  template <std::size_t n>
+  std::string OneOf(std::string_view option, const std::string& value,
+                    const std::array<std::string_view, n>& choices) {
+    if (std::find(choices.begin(), choices.end(), value) == choices.end()) {
+      std::string wanted = "one of";
+      for (std::string_view choice : choices) wanted.append(" ").append(choice);
+      Fail(option, value, wanted);
+    }
+    return value;
+  }
+
+  std::string Address(std::string_view option, const std::string& value) {
+    std::string_view ip = value;
+    if (ip.size() > 2 && ip.front() == '[' && ip.back() == ']') ip = ip.substr(1, ip.size() - 2);
+    if (!ip.empty() && !Endpoint::Parse(ip, 0)) {
+      Fail(option, value, "an address of this machine, such as 127.0.0.1, 0.0.0.0 or ::1");
+    }
+    return std::string(ip);
+  }
+
+  const std::string& error() const { return error_; }
+
+ private:
+  void Fail(std::string_view option, std::string_view value, std::string_view wanted) {
+    if (error_.empty()) error_ = WrongValue(option, value, wanted);
+  }
+
+  std::string error_;
+};
+
+CommandLine Leave(int status, std::string text) {
+  CommandLine line;
+  line.exit_status = status;
+  line.text = std::move(text);
+  return line;
+}
+
+CommandLine Believe(const Typed& typed) {
+  Reader reader;
+  CommandLine line;
+  line.serve = true;
+  line.options.root = typed.root;
+  line.options.bind = reader.Address("--bind", typed.bind);
+  line.options.port = static_cast<std::uint16_t>(reader.Number(
+      "--port", typed.port, 0, kPortMax, "a port from 1 to 65535, or 0 for any free one"));
+  line.options.shards = reader.Number("--shards", typed.shards, 0, kShardsMax,
+                                      "1 to 1024 threads, or 0 for one per core");
+  line.options.backend = reader.OneOf("--backend", typed.backend, kBackends);
+  line.options.cache_bytes =
+      reader.Number("--cache-mb", typed.cache_mb, kCacheMbMin, kCacheMbMax,
+                    "16 to 16777216 MiB, or 0 for a quarter of memory", /*zero_too=*/true)
+      << 20;
+  line.options.session_timeout = std::chrono::seconds(reader.Number(
+      "--session-timeout", typed.session_timeout, 1, kTimeoutSecondsMax, "1 to 86400 seconds"));
+  line.log_level = reader.OneOf("--log-level", typed.log_level, kLogLevels);
+  if (!reader.error().empty()) return Leave(kUsageStatus, reader.error());
+  return line;
+}
+
+CLI::App* AddServe(CLI::App& app, Typed& typed) {
+  CLI::App* serve = app.add_subcommand("serve", "Serve a folder of video over RTSP");
+  serve->add_option("DIR", typed.root, "The folder; the current one when left out");
+  serve->add_option("--bind", typed.bind, "Address to listen on; IPv4 and IPv6, all, by default")
+      ->type_name("ADDR");
+  serve->add_option("--port", typed.port, "RTSP port (8554); 0 takes a free one")
+      ->type_name("PORT");
+  serve->add_option("--shards", typed.shards, "Reactor threads; one per core by default")
+      ->type_name("N");
+  serve->add_option("--backend", typed.backend, "auto, io_uring or epoll (auto)")
+      ->type_name("NAME");
+  serve
+      ->add_option("--cache-mb", typed.cache_mb,
+                   "Memory for packets in MiB; a quarter of it by default")
+      ->type_name("M");
+  serve
+      ->add_option("--session-timeout", typed.session_timeout,
+                   "Seconds without a sign of life after which a session ends (60)")
+      ->type_name("S");
+  serve
+      ->add_option("--log-level", typed.log_level,
+                   "trace, debug, info, warning, error or off (info)")
+      ->type_name("LEVEL");
+  serve->footer(kExamples);
+  return serve;
+}
+
+}  // namespace
+
+CommandLine ParseCommandLine(int argc, const char* const* argv) {
+  // CLI11 reports through exceptions; none leaves this function.
+  Typed typed;
+  CLI::App app("Millrace, an RTSP media server", "millrace");
+  try {
+    app.set_version_flag("--version", "millrace " MILLRACE_VERSION);
+    app.footer(kExamples);
+    const CLI::App* serve = AddServe(app, typed);
+    app.parse(argc, argv);
+    if (!serve->parsed()) {
+      return Leave(kUsageStatus,
+                   "millrace: nothing to do; try 'millrace serve DIR' or 'millrace --help'\n");
+    }
+  } catch (const CLI::Success& wanted) {  // --help, --version
+    std::ostringstream out;
+    app.exit(wanted, out, out);
+    return Leave(0, out.str());
+  } catch (const CLI::ParseError& error) {
+    return Leave(kUsageStatus,
+                 std::string("millrace: ") + error.what() + "; see 'millrace serve --help'\n");
+  }
+  return Believe(typed);
+}
+
+}  // namespace millrace
