@@ -107,6 +107,18 @@ void VisitSenderReport(const Item& item, Visitor* visitor) {
   VisitReportBlocks(item, kSenderReportBytes, visitor);
 }
 
+void WriteReportBlock(std::uint8_t* p, const ReportBlock& block) {
+  constexpr std::int32_t kLostMax = 0x7fffff;
+  const std::int32_t lost = std::clamp(block.cumulative_lost, -kLostMax - 1, kLostMax);
+  StoreBe32(p, block.ssrc);
+  StoreBe32(p + 4, static_cast<std::uint32_t>(lost));
+  p[4] = block.fraction_lost;  // over the sign that the 24 bits repeat
+  StoreBe32(p + 8, block.highest_sequence);
+  StoreBe32(p + 12, block.jitter);
+  StoreBe32(p + 16, block.last_sr);
+  StoreBe32(p + 20, block.delay_since_last_sr);
+}
+
 std::size_t WriteSourceDescription(std::uint8_t* p, std::uint32_t ssrc, std::string_view cname) {
   constexpr std::uint8_t kCnameItem = 1;
   const std::size_t text = std::min(cname.size(), kCnameBytesMax);
@@ -152,6 +164,24 @@ std::size_t WriteSenderReport(std::span<std::uint8_t> out, const SenderInfo& inf
     StoreBe32(p + 4, info.ssrc);
     p += 8;
   }
+  return static_cast<std::size_t>(p - out.data());
+}
+
+std::size_t WriteReceiverReport(std::span<std::uint8_t> out, std::uint32_t reporter_ssrc,
+                                std::span<const ReportBlock> blocks, std::string_view cname) {
+  if (blocks.size() > kReportBlocksMax || out.size() < ReceiverReportBytesMax(blocks.size())) {
+    std::abort();  // the caller's bug
+  }
+  std::uint8_t* p = out.data();
+  const std::size_t bytes = kReceiverReportBytes + blocks.size() * kReportBlockBytes;
+  WriteHeader(p, static_cast<std::uint8_t>(blocks.size()), kReceiverReport, bytes);
+  StoreBe32(p + 4, reporter_ssrc);
+  p += kReceiverReportBytes;
+  for (const ReportBlock& block : blocks) {
+    WriteReportBlock(p, block);
+    p += kReportBlockBytes;
+  }
+  p += WriteSourceDescription(p, reporter_ssrc, cname);
   return static_cast<std::size_t>(p - out.data());
 }
 

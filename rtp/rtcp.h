@@ -44,6 +44,20 @@ struct ReportBlock {
   std::uint32_t delay_since_last_sr = 0;  // 1/65536 s
 };
 
+// Blocks that the five bits of a report's count can tell.
+inline constexpr std::size_t kReportBlocksMax = 31;
+// RR (8 + 24 a block) + SDES (12 + CNAME + padding).
+constexpr std::size_t ReceiverReportBytesMax(std::size_t blocks) {
+  return 8 + 24 * blocks + 16 + kCnameBytesMax;
+}
+
+// RR + SDES CNAME (sections 6.4.2 and 6.5): what a receiver that sends no media says, about nobody
+// when `blocks` is empty. A cumulative loss beyond 24 bits is told as the nearest they can hold.
+// Returns the length; `out` holds ReceiverReportBytesMax(blocks.size()), `blocks` at most
+// kReportBlocksMax.
+std::size_t WriteReceiverReport(std::span<std::uint8_t> out, std::uint32_t reporter_ssrc,
+                                std::span<const ReportBlock> blocks, std::string_view cname);
+
 // What a compound packet said, one call per item in its order.
 class Visitor {
  public:

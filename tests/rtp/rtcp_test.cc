@@ -114,6 +114,80 @@ TEST(Rtcp, ReadsBackWhatItWrites) {
                           "bye 11223344"));
 }
 
+constexpr ReportBlock kBlock = {.ssrc = 0x11223344,
+                                .fraction_lost = 64,
+                                .cumulative_lost = -2,
+                                .highest_sequence = 131071,
+                                .jitter = 90,
+                                .last_sr = 0xa5100000,
+                                .delay_since_last_sr = 98304};
+
+Bytes WrittenReport(std::span<const ReportBlock> blocks, std::string_view cname) {
+  const std::size_t bound = ReceiverReportBytesMax(blocks.size());
+  Bytes out(bound + 8, 0xee);
+  const std::size_t length =
+      WriteReceiverReport(std::span(out).first(bound), 0xaabbccdd, blocks, cname);
+  EXPECT_LE(length, bound);
+  for (std::size_t i = bound; i < out.size(); ++i) EXPECT_EQ(out[i], 0xee);
+  out.resize(length);
+  return out;
+}
+
+TEST(Rtcp, WritesReceiverReportsByteForByte) {
+  EXPECT_EQ(WrittenReport({}, "host"), Joined({kEmptyReport, kDescription}));
+  EXPECT_EQ(WrittenReport({&kBlock, 1}, "host"), Joined({kReport, kDescription}));
+}
+
+TEST(Rtcp, ReadsBackReceiverReportsOfAnyNumberOfBlocks) {
+  for (std::size_t count = 0; count <= kReportBlocksMax; ++count) {
+    std::vector<ReportBlock> blocks;
+    Recorder expecting;
+    for (std::uint32_t i = 0; i < count; ++i) {
+      blocks.push_back({.ssrc = i,
+                        .fraction_lost = static_cast<std::uint8_t>(255 - i),
+                        .cumulative_lost = static_cast<std::int32_t>(i * 1000) - 7000,
+                        .highest_sequence = 0xfffffff0 + i,
+                        .jitter = i * i,
+                        .last_sr = ~i,
+                        .delay_since_last_sr = i << 20});
+      expecting.OnReportBlock(0xaabbccdd, blocks.back());
+    }
+    for (const std::size_t cname : {std::size_t{0}, std::size_t{2}, kCnameBytesMax + 1}) {
+      Recorder recorder;
+      EXPECT_TRUE(Read(WrittenReport(blocks, std::string(cname, 'x')), &recorder)) << count;
+      EXPECT_EQ(recorder.calls, expecting.calls) << count;
+    }
+  }
+}
+
+TEST(Rtcp, TellsALossBeyondItsBitsAsTheNearest) {
+  struct Case {
+    std::int32_t lost, told;
+  };
+  for (const Case& c : {Case{0x7fffff, 0x7fffff},
+                        {0x800000, 0x7fffff},
+                        {INT32_MAX, 0x7fffff},
+                        {-0x800000, -0x800000},
+                        {-0x800001, -0x800000},
+                        {INT32_MIN, -0x800000}}) {
+    ReportBlock block = kBlock;
+    block.cumulative_lost = c.lost;
+    Recorder recorder, expecting;
+    EXPECT_TRUE(Read(WrittenReport({&block, 1}, "a"), &recorder));
+    block.cumulative_lost = c.told;
+    expecting.OnReportBlock(0xaabbccdd, block);
+    EXPECT_EQ(recorder.calls, expecting.calls) << c.lost;
+  }
+}
+
+TEST(RtcpDeathTest, StopsWhenAReceiverReportHasTooManyBlocksOrTooLittleRoom) {
+  std::array<std::uint8_t, ReceiverReportBytesMax(32)> out;
+  const std::array<ReportBlock, 32> blocks{};
+  EXPECT_DEATH(WriteReceiverReport(out, 1, blocks, "a"), "");
+  const std::span<std::uint8_t> small(out.data(), ReceiverReportBytesMax(1) - 1);
+  EXPECT_DEATH(WriteReceiverReport(small, 1, std::span(blocks).first(1), "a"), "");
+}
+
 TEST(Rtcp, ReadsEveryItemOfACompoundInItsOrder) {
   Recorder recorder;
   EXPECT_TRUE(Read(Joined({kReport, kDescription, kUnknown, kEmptyReport, kGoodbye}), &recorder));
