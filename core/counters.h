@@ -46,7 +46,14 @@ class Counter {
   X(rtcp_unknown_peer, "RTCP packets from nobody's address")            \
   X(rtcp_sent, "compound RTCP packets sent")                            \
   X(viewers_late, "times a viewer fell behind for want of a block")     \
-  X(blocks_acquired, "packet blocks handed to a viewer")
+  X(blocks_acquired, "packet blocks handed to a viewer")                \
+  X(publishers_started, "publishers that began to record")              \
+  X(publishers_ended, "of those, gone, whatever the reason")            \
+  X(live_packets_received, "RTP packets from publishers, put in a log") \
+  X(live_packets_lost, "of publishers, given up on")                    \
+  X(live_packets_dropped, "of publishers, that could not be used")      \
+  X(live_doorbells, "times another shard was told of new packets")      \
+  X(live_jumps, "times a live viewer fell out of the window")
 
 struct ShardCounters {
 #define MILLRACE_COUNTER_MEMBER(name, what) Counter name;

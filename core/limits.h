@@ -37,6 +37,13 @@ struct Limits {
   // Sockets: connections + listener + RTP and RTCP + wake-up.
   std::size_t sockets() const { return connections + 4; }
 
+  // --- Publishing
+  Duration publisher_silence = 10s;  // then the path is free
+  // 512 Mbit/s: beyond every codec that is streamed, well below what one core takes in.
+  std::size_t publish_bytes_per_second = 64 << 20;
+  // Packets of a shard's UDP publishers that wait for one before them: 20 ms of 4 Gbit/s.
+  std::size_t reorder_blocks = 8192;
+
   // --- Sending
   // Packets one viewer may send at once; a larger frame is spread over its duration.
   std::size_t burst_packets = 16;

@@ -17,6 +17,7 @@
 #include "media/catalog.h"
 #include "media/loader.h"
 #include "net/rtsp/server.h"
+#include "rtp/live_table.h"
 #include "rtp/packet_cache.h"
 #include "rtp/presentation_store.h"
 
@@ -65,6 +66,30 @@ absl::Status FitToDescriptors(std::size_t shards, Limits* limits, VodOptions* vo
   return absl::OkStatus();
 }
 
+LiveOptions LiveOptionsOf(const ServerOptions& options) {
+  LiveOptions live;
+  live.SetPublish(options.publish);
+  live.takeover = options.takeover;
+  live.hold = options.hold;
+  live.describe_wait = options.describe_wait;
+  live.join_live_edge = options.join_live_edge;
+  live.memory_bytes_max = MemoryAvailableToProcess() / 4;
+  live.window.time = options.live_window;
+  live.window.bytes_max = options.live_window_bytes;
+  return live;
+}
+
+std::string PublishingText(const LiveOptions& live) {
+  if (live.publish == LiveOptions::Publish::kOff) return "publishing is off";
+  const std::string where = live.publish == LiveOptions::Publish::kAny
+                                ? "everywhere"
+                                : absl::StrCat("at /", live.prefix, " and below");
+  return absl::StrFormat(
+      "publishing %s; of each stream %d s and the newest group of pictures are "
+      "kept, at most %d MiB",
+      where, live.window.time / Duration(1s), live.window.bytes_max >> 20);
+}
+
 std::string RandomCname() {
   SystemRandom random;
   return absl::StrFormat("millrace-%016x", random.Next64());
@@ -74,9 +99,10 @@ std::string RandomCname() {
 
 struct ServerProcess::Parts {
   SystemClock clock;
-  SystemRandom store_random;
+  SystemRandom store_random, live_random;
   std::unique_ptr<Catalog> catalog;
   std::unique_ptr<ThreadLoader> loader;
+  std::unique_ptr<LiveTable> live;
   std::unique_ptr<ShardGroup> group;
   std::unique_ptr<PresentationStore> store;
   std::unique_ptr<PacketCache> cache;
@@ -109,6 +135,8 @@ absl::StatusOr<std::unique_ptr<ServerProcess>> ServerProcess::Start(const Server
       options.cache_bytes != 0 ? options.cache_bytes : MemoryAvailableToProcess() / 4;
   parts->vod.burst_packets = shared.limits.burst_packets;
 
+  const LiveOptions live = LiveOptionsOf(options);
+  parts->live = std::make_unique<LiveTable>(live, &parts->live_random);
   parts->loader = std::make_unique<ThreadLoader>(kLoaderThreads);
   BackendOptions backend_options;
   backend_options.sockets_max = static_cast<std::uint32_t>(shared.limits.sockets());
@@ -132,6 +160,7 @@ absl::StatusOr<std::unique_ptr<ServerProcess>> ServerProcess::Start(const Server
   shared.group = parts->group.get();
   shared.presentations = parts->store.get();
   shared.cache = parts->cache.get();
+  shared.live = parts->live.get();
   shared.bind = *bind;
   shared.cname = RandomCname();
 
@@ -146,6 +175,7 @@ absl::StatusOr<std::unique_ptr<ServerProcess>> ServerProcess::Start(const Server
   LogInfo("{} shards, backend {} ({})", shards,
           choice->kind == BackendKind::kUring ? "io_uring" : "epoll", choice->reason);
   LogInfo("serving {}: {} assets", options.root, p.catalog->CountAssets());
+  LogInfo("{}", PublishingText(live));
   LogInfo("limits: {} connections and {} sessions per shard, cache {} MiB, session time-out {} s",
           shared.limits.connections, shared.limits.sessions, p.vod.cache_bytes >> 20,
           shared.limits.session_timeout / std::chrono::seconds(1));

@@ -22,6 +22,16 @@ struct ServerOptions {
   std::string backend = "auto";   // "auto", "io_uring" or "epoll"
   std::uint64_t cache_bytes = 0;  // 0: a quarter of memory
   Duration session_timeout = 60s;
+
+  // Live. Paths that may be published to: "off", "any", or a path that begins with '/' and has no
+  // '/' at its end, for itself and what is below it.
+  std::string publish = "/live";
+  bool takeover = false;                       // a second publisher replaces the first
+  Duration hold = 0s;                          // readers wait so long for a lost publisher; 0: none
+  Duration describe_wait = 0s;                 // DESCRIBE waits so long for a publisher
+  bool join_live_edge = false;                 // else a reader starts at the newest key frame
+  Duration live_window = 5s;                   // kept of each published stream, and
+  std::uint64_t live_window_bytes = 32 << 20;  // no more than so much of it
 };
 
 class ServerProcess {

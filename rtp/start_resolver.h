@@ -14,7 +14,7 @@
 #include "absl/status/status.h"
 #include "core/clock.h"
 #include "rtp/packet_cache.h"
-#include "rtp/sender.h"
+#include "rtp/vod_sender.h"
 
 namespace millrace {
 

@@ -39,7 +39,8 @@ Connection::~Connection() {
 // --- Bytes in
 
 bool Connection::MayRead() const {
-  return !busy_ && !closing_ && !closed_ && output_.answers_pending() < host_->limits().pipelining;
+  return !busy_ && !closing_ && !closed_ && !held() &&
+         output_.answers_pending() < host_->limits().pipelining;
 }
 
 std::size_t Connection::Read(std::string_view bytes) {
@@ -92,6 +93,8 @@ void Connection::ReadOn() {
 }
 
 void Connection::HoldOrRelease() {
+  // What is left is a message that will never be whole.
+  if (peer_done_ && !busy_ && MayRead() && !closing_) return EndWithPeer();
   if (input_.empty()) {
     if (input_.capacity() > kInputKept) std::string().swap(input_);  // idle, it holds nothing
     partial_since_ = kNever;
@@ -99,6 +102,8 @@ void Connection::HoldOrRelease() {
   } else if (MayRead() && partial_since_ == kNever) {
     partial_since_ = host_->shard().now();
     LookAt(partial_since_ + host_->limits().header_timeout);
+  } else if (held()) {
+    LookAt(hold_until_);
   } else if (!busy_ && !MayRead() && !output_.stalled_since()) {
     LookAt(host_->shard().now());  // goes on when this tick's answers are out
   }
@@ -111,6 +116,13 @@ void Connection::HoldOrRelease() {
     host_->shard().io().StartReceive(socket_, this);
   }
 }
+
+void Connection::HoldReading(Instant until) {
+  hold_until_ = until;
+  LookAt(until);
+}
+
+bool Connection::held() const { return host_->shard().now() < hold_until_; }
 
 // An earlier look than the one that is planned, if need be.
 void Connection::LookAt(Instant when) {
@@ -198,6 +210,7 @@ void Connection::LookAfterLimits(Instant now) {
   } else if (closing_) {
     next = now + TimerWheel::kResolution;  // the output leaves with this tick
   }
+  if (held()) next = std::min(next, hold_until_);
   if (partial_since_ != kNever && !busy_) {
     if (now - partial_since_ >= limits.header_timeout) {
       LogDebug("{}: a request did not end within {} s, closed", peer_.ToString(),
@@ -205,6 +218,13 @@ void Connection::LookAfterLimits(Instant now) {
       return Close();
     }
     next = std::min(next, partial_since_ + limits.header_timeout);
+  }
+  if (announced) {
+    if (now - announced->at >= limits.publisher_silence) {
+      host_->DropAnnouncement(*this);
+    } else {
+      next = std::min(next, announced->at + limits.publisher_silence);
+    }
   }
   if (sessions_.empty() && !busy_) {
     if (now - last_request_ >= limits.idle_timeout) return Close();

@@ -25,7 +25,9 @@
 #include "net/rtsp/message.h"
 #include "net/rtsp/parser.h"
 #include "net/rtsp/session.h"
-#include "rtp/interleaved_sender.h"
+#include "net/rtsp/transport_header.h"
+#include "rtp/interleaved_output.h"
+#include "rtp/live_hub.h"
 #include "rtp/presentation_store.h"
 
 namespace millrace::rtsp {
@@ -45,6 +47,8 @@ class ConnectionHost {
   // Answers with Connection::Answer, at once or later. `raw` are the message's own bytes.
   virtual void OnRequest(Connection& connection, const Message& request, std::string_view raw) = 0;
   virtual void OnInvalid(Connection& connection, const ParseResult& error) = 0;
+  // What the connection announced came to nothing for too long.
+  virtual void DropAnnouncement(Connection& connection) = 0;
   virtual void OnInterleaved(Connection& connection, std::uint8_t channel,
                              std::span<const std::uint8_t> packet) = 0;
   // Destroys the connection once the current event is over.
@@ -89,6 +93,19 @@ class Connection final : private StreamHandler, private OutputObserver {
   // --- A presentation being opened for the request in hand.
   struct PendingOpen;
   std::unique_ptr<PendingOpen> pending_open;
+  // --- A publisher that the request in hand waits for.
+  struct PendingLive;
+  std::unique_ptr<PendingLive> pending_live;
+  // --- What it has announced and not yet set up.
+  struct Announcement {
+    PublisherTicket ticket;
+    std::string base_url;
+    Instant at{};
+  };
+  std::optional<Announcement> announced;
+
+  // Reads nothing until then.
+  void HoldReading(Instant until);
 
  private:
   void OnReceived(std::span<const char> bytes) override;
@@ -100,6 +117,7 @@ class Connection final : private StreamHandler, private OutputObserver {
   std::size_t Read(std::string_view bytes);
   void ReadOn();  // what was kept in input_
   bool MayRead() const;
+  bool held() const;
   void HoldOrRelease();
   void LookAt(Instant when);
   void LookAfterLimits(Instant now);
@@ -128,6 +146,7 @@ class Connection final : private StreamHandler, private OutputObserver {
   std::vector<ChannelUse> channels_;
 
   Instant last_request_{};
+  Instant hold_until_{};
   Instant partial_since_ = kNever;  // first byte of a message that is not whole yet
   MemberTimer<Connection, &Connection::OnTimer> timer_{this};
 };
@@ -151,6 +170,25 @@ struct Connection::PendingOpen final : public PresentationWaiter {
 
   void* const receiver_;
   void (*const done_)(void*, Connection&, std::string_view, const absl::StatusOr<PresentationRef>&);
+};
+
+// Re-runs the request when its path is published, or refuses it when that takes too long.
+struct Connection::PendingLive final : public LiveWaiter {
+  PendingLive(LiveHub* hub, Connection* owner, std::string_view request, void* receiver,
+              void (*done)(void*, Connection&, std::string_view raw, LiveRef))
+      : LiveWaiter(hub), connection(owner), raw(request), receiver_(receiver), done_(done) {}
+
+  Connection* const connection;
+  const std::string raw;
+
+ private:
+  void OnLive(LiveRef live) override {
+    const std::unique_ptr<PendingLive> self = std::move(connection->pending_live);
+    done_(receiver_, *connection, raw, std::move(live));
+  }
+
+  void* const receiver_;
+  void (*const done_)(void*, Connection&, std::string_view, LiveRef);
 };
 
 }  // namespace millrace::rtsp

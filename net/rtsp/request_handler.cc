@@ -11,6 +11,9 @@ namespace {
 
 constexpr std::string_view kMethods =
     "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, TEARDOWN, GET_PARAMETER, SET_PARAMETER";
+constexpr std::string_view kMethodsWithPublishing =
+    "OPTIONS, DESCRIBE, ANNOUNCE, SETUP, PLAY, RECORD, PAUSE, TEARDOWN, GET_PARAMETER, "
+    "SET_PARAMETER";
 constexpr std::string_view kControlPrefix = "trackID=";
 constexpr int kRetryAfterSeconds = 10;
 
@@ -41,6 +44,18 @@ std::optional<std::size_t> StreamOfControl(std::string_view control) {
   return number - 1;
 }
 
+PendingAnswer AnswerTo(const Exchange& x) {
+  PendingAnswer answer;
+  answer.reply = x.reply;
+  answer.cseq = x.message.Value(HeaderId::kCSeq);
+  answer.timestamp = x.message.Value(HeaderId::kTimestamp);
+  answer.scale = x.message.Find(HeaderId::kScale) != nullptr;
+  answer.speed = x.message.Find(HeaderId::kSpeed) != nullptr;
+  answer.close = AsksToClose(x.message);
+  answer.owns = x.owns;
+  return answer;
+}
+
 // Takes "/trackID=n" off the end of `text`, if it is there.
 std::optional<std::size_t> TakeControl(std::string_view* text) {
   const std::size_t slash = text->rfind('/');
@@ -59,9 +74,18 @@ std::string_view WithoutTrailingSlash(std::string_view text) {
 
 // --- Answers
 
+// For every path when none is named.
+std::string_view RequestHandler::methods(const Exchange& x) const {
+  const LiveTable& table = server_->live_hub().table();
+  const bool publishing = x.uri.asterisk || x.path.empty()
+                              ? table.options().publish != LiveOptions::Publish::kOff
+                              : table.MayPublish(x.path);
+  return publishing ? kMethodsWithPublishing : kMethods;
+}
+
 void RequestHandler::Respond(Exchange& x, int status) {
   Answer answer(server_, x, status);
-  if (status == 405 || status == 455 || status == 501) answer.Add("Allow", kMethods);
+  if (status == 405 || status == 455 || status == 501) answer.Add("Allow", methods(x));
   if (status == 503) answer.Add("Retry-After", kRetryAfterSeconds);
 }
 
@@ -164,7 +188,9 @@ void RequestHandler::Dispatch(Exchange& x) {
     case Method::kSetParameter:
       return Parameter(x);
     case Method::kAnnounce:
+      return Announce(x);
     case Method::kRecord:
+      return Record(x);
     case Method::kRedirect:
     case Method::kUnknown:
       return Respond(x, 405);
@@ -191,27 +217,33 @@ Session* RequestHandler::NeedSession(Exchange& x) {
   return session;
 }
 
-bool RequestHandler::CheckTarget(Exchange& x, const Session& session) {
-  if (!x.uri.asterisk && x.path != session.presentation().path) {
-    Respond(x, 404);
-    return false;
+bool RequestHandler::CheckTarget(Exchange& x, Session& session) {
+  // A publisher names streams by his own controls.
+  if (PublishSession* const publisher = session.publisher()) {
+    x.stream =
+        StreamOfUrl(publisher->ticket().live->description(), x.message.uri, publisher->base_url());
+    if (x.stream && publisher->stream_count() > 1) return true;
+    x.stream.reset();
   }
-  if (x.stream && *x.stream >= session.presentation().streams.size()) {
-    Respond(x, 404);
-    return false;
-  }
-  return true;
+  const bool wrong_path = !x.uri.asterisk && x.path != session.path();
+  const bool wrong_stream = x.stream && *x.stream >= session.stream_count();
+  if (!wrong_path && !wrong_stream) return true;
+  Respond(x, 404);
+  return false;
 }
 
 // --- Methods without a session
 
 void RequestHandler::Options(Exchange& x) {
   if (x.session_id && NeedSession(x) == nullptr) return;
-  Answer(server_, x, 200).Add("Public", kMethods);
+  Answer(server_, x, 200).Add("Public", methods(x));
 }
 
-bool RequestHandler::NeedPresentation(Exchange& x) {
-  if (x.presentation != nullptr) return true;
+bool RequestHandler::NeedMedia(Exchange& x) {
+  if (x.live == nullptr && x.presentation == nullptr) {
+    x.live = server_->live_hub().table().Find(x.path);
+  }
+  if (x.live != nullptr || x.presentation != nullptr) return true;
   if (x.connection == nullptr) {
     Respond(x, 454);  // only a session sends a request to another shard
     return false;
@@ -223,19 +255,46 @@ bool RequestHandler::NeedPresentation(Exchange& x) {
   return false;
 }
 
-void RequestHandler::OnOpened(void* handler, Connection& connection, std::string_view raw,
-                              const absl::StatusOr<PresentationRef>& presentation) {
-  auto* self = static_cast<RequestHandler*>(handler);
-  Parser parser(self->server_->parser_limits());
-  Message* message = self->server_->scratch_message();
+Exchange RequestHandler::Again(Connection& connection, std::string_view raw) {
+  Parser parser(server_->parser_limits());
+  Message* message = server_->scratch_message();
   parser.Parse(raw, message);  // whole and sound: it was parsed before
   Exchange x{*message, raw};
-  x.reply = {static_cast<std::uint32_t>(self->server_->shard().index()), connection.self()};
+  x.reply = {static_cast<std::uint32_t>(server_->shard().index()), connection.self()};
   x.peer = connection.peer();
   x.local = connection.local();
   x.connection = &connection;
-  if (!presentation.ok()) return self->Respond(x, StatusOf(presentation.status()));
-  x.presentation = *presentation;
+  return x;
+}
+
+void RequestHandler::OnOpened(void* handler, Connection& connection, std::string_view raw,
+                              const absl::StatusOr<PresentationRef>& presentation) {
+  auto* self = static_cast<RequestHandler*>(handler);
+  Exchange x = self->Again(connection, raw);
+  if (presentation.ok()) {
+    x.presentation = *presentation;
+    return self->Handle(x);
+  }
+  LiveHub& hub = self->server_->live_hub();
+  if (self->Check(x) == 0 && (x.live = hub.table().Find(x.path)) != nullptr) {
+    return self->Handle(x);  // published meanwhile
+  }
+  const Duration wait = hub.table().options().describe_wait;
+  if (absl::IsNotFound(presentation.status()) && wait > 0s &&
+      x.message.method == Method::kDescribe && hub.table().MayPublish(x.path)) {
+    connection.pending_live =
+        std::make_unique<Connection::PendingLive>(&hub, &connection, raw, self, &OnLive);
+    return hub.Wait(connection.pending_live.get(), x.path, wait);
+  }
+  self->Respond(x, StatusOf(presentation.status()));
+}
+
+void RequestHandler::OnLive(void* handler, Connection& connection, std::string_view raw,
+                            LiveRef live) {
+  auto* self = static_cast<RequestHandler*>(handler);
+  Exchange x = self->Again(connection, raw);
+  if (live == nullptr) return self->Respond(x, 404);
+  x.live = std::move(live);
   self->Handle(x);
 }
 
@@ -243,11 +302,19 @@ void RequestHandler::Describe(Exchange& x) {
   const std::string_view accept = x.message.Value(HeaderId::kAccept);
   if (!accept.empty() && !AcceptsSdp(accept)) return Respond(x, 406);
   if (x.path.empty()) return Respond(x, 404);
-  if (!NeedPresentation(x)) return;
+  if (!NeedMedia(x)) return;
+  std::string description;
+  if (x.live != nullptr) {
+    const LivePresentation::Described described = x.live->described();
+    description = DescribeLive(*described.description, x.live->sdp_session_id(), described.version,
+                               x.local, described.sets);
+  } else {
+    description = DescribePresentation(*x.presentation, x.local);
+  }
   Answer answer(server_, x, 200);
   answer.writer().AddDate(server_->shard().wall());
   answer.Add("Content-Base", BaseUrl(x));
-  answer.Finish(DescribePresentation(*x.presentation, x.local), "application/sdp");
+  answer.Finish(description, "application/sdp");
 }
 
 void RequestHandler::Parameter(Exchange& x) {
@@ -273,16 +340,28 @@ void RequestHandler::Parameter(Exchange& x) {
 void RequestHandler::Play(Exchange& x) {
   Session* session = NeedSession(x);
   if (session == nullptr || !CheckTarget(x, *session)) return;
-  if (session->state() == Session::State::kInit || session->setups().empty()) {
+  PlaySession* const player = session->player();
+  if (player == nullptr || session->state() == Session::State::kInit ||
+      session->setup_count() == 0) {
     return Respond(x, 455);
   }
-  if (x.stream && session->setups().size() > 1) return Respond(x, 460);
+  if (x.stream && session->setup_count() > 1) return Respond(x, 460);
   for (const HeaderId id : {HeaderId::kScale, HeaderId::kSpeed}) {
     const HeaderField* field = x.message.Find(id);
     if (field == nullptr) continue;
     const auto value = ParseDecimal(field->value);
     if (!value || *value == 0) return Respond(x, 400);
   }
+  if (VodSession* const vod = player->vod()) return PlayFile(x, *vod);
+  // There is only now; a range that says otherwise is not refused, since players send one always.
+  if (const HeaderField* field = x.message.Find(HeaderId::kRange)) {
+    if (!ParseRange(field->value)) return Respond(x, 457);
+  }
+  player->live()->Play();
+  FinishPlay(*player, AnswerTo(x), absl::OkStatus());
+}
+
+void RequestHandler::PlayFile(Exchange& x, VodSession& session) {
   std::optional<Duration> start, end;
   if (const HeaderField* field = x.message.Find(HeaderId::kRange)) {
     const auto range = ParseRange(field->value);
@@ -291,20 +370,15 @@ void RequestHandler::Play(Exchange& x) {
     start = range->start;
     end = range->end;
   }
-  const Duration duration = session->presentation().duration;
+  const Duration duration = session.presentation().duration;
   if (start && *start > duration) return Respond(x, 457);
   if (end && *end >= duration) end.reset();  // the end of the media, which is said with BYE
-  if (end && !start && *end <= session->Position()) return Respond(x, 457);
-  PendingAnswer answer{x.reply, std::string(x.message.Value(HeaderId::kCSeq)),
-                       std::string(x.message.Value(HeaderId::kTimestamp))};
-  answer.scale = x.message.Find(HeaderId::kScale) != nullptr;
-  answer.speed = x.message.Find(HeaderId::kSpeed) != nullptr;
-  answer.close = AsksToClose(x.message);
-  answer.owns = x.owns;
-  if (session->Play(start, end, answer)) FinishPlay(*session, answer, absl::OkStatus());
+  if (end && !start && *end <= session.Position()) return Respond(x, 457);
+  const PendingAnswer answer = AnswerTo(x);
+  if (session.Play(start, end, answer)) FinishPlay(session, answer, absl::OkStatus());
 }
 
-void RequestHandler::FinishPlay(Session& session, const PendingAnswer& answer,
+void RequestHandler::FinishPlay(PlaySession& session, const PendingAnswer& answer,
                                 const absl::Status& status) {
   if (!status.ok()) return RefusePlay(answer, StatusOf(status));
   std::string text;
@@ -323,24 +397,26 @@ void RequestHandler::RefusePlay(const PendingAnswer& answer, int status) {
   server_->Deliver(answer.reply, std::move(text), {answer.close, answer.owns, std::nullopt});
 }
 
-void RequestHandler::WritePlayAnswer(Session& session, std::string* out,
+void RequestHandler::WritePlayAnswer(PlaySession& session, std::string* out,
                                      const PendingAnswer& answer) {
   ResponseWriter writer(out, 200, answer.cseq);
   if (!answer.timestamp.empty()) writer.Add("Timestamp", answer.timestamp);
   writer.Add("Session", session.id().ToString());
   std::string value;
-  AppendNptRange(&value, session.range_start(), session.range_end());
+  session.AppendRange(&value);
   writer.Add("Range", value);
   if (answer.scale) writer.Add("Scale", "1.0");
   if (answer.speed) writer.Add("Speed", "1.0");
   value.clear();
-  for (const Session::Setup& setup : session.setups()) {
+  for (const PlaySession::Setup& setup : session.setups()) {
+    const std::optional<std::uint32_t> timestamp = session.StartTimestamp(setup);
+    if (!timestamp) continue;
     if (!value.empty()) value.push_back(',');
     value.append("url=").append(setup.url);
     value.append(";seq=").append(std::to_string(setup.sender->next_sequence()));
-    value.append(";rtptime=").append(std::to_string(session.RtpInfoTimestamp(setup)));
+    value.append(";rtptime=").append(std::to_string(*timestamp));
   }
-  writer.Add("RTP-Info", value);
+  if (!value.empty()) writer.Add("RTP-Info", value);
   writer.Finish();
 }
 
@@ -348,28 +424,42 @@ void RequestHandler::Pause(Exchange& x) {
   Session* session = NeedSession(x);
   if (session == nullptr || !CheckTarget(x, *session)) return;
   if (session->state() == Session::State::kInit) return Respond(x, 455);
-  if (x.stream && session->setups().size() > 1) return Respond(x, 460);
-  if (const HeaderField* field = x.message.Find(HeaderId::kRange)) {
-    const auto range = ParseRange(field->value);
-    if (!range || range->unit != RangeUnit::kNpt || !range->start) return Respond(x, 457);
-    if (*range->start < session->Position() || *range->start > session->presentation().duration) {
-      return Respond(x, 457);
-    }
-    if (session->state() == Session::State::kPlaying) session->PauseAt(*range->start);
+  if (x.stream && session->setup_count() > 1) return Respond(x, 460);
+  VodSession* const vod = session->player() != nullptr ? session->player()->vod() : nullptr;
+  if (vod != nullptr) {
+    if (!PauseFile(x, *vod)) return Respond(x, 457);
   } else {
     session->Pause();
   }
-  std::string range;
-  AppendNptRange(&range, session->Position(), std::nullopt);
   Answer answer(server_, x, 200);
-  answer.Add("Session", session->id().ToString()).Add("Range", range);
+  answer.Add("Session", session->id().ToString());
+  if (vod == nullptr) return;
+  std::string range;
+  AppendNptRange(&range, vod->Position(), std::nullopt);
+  answer.Add("Range", range);
+}
+
+// False: the range cannot be meant.
+bool RequestHandler::PauseFile(Exchange& x, VodSession& session) {
+  const HeaderField* const field = x.message.Find(HeaderId::kRange);
+  if (field == nullptr) {
+    session.Pause();
+    return true;
+  }
+  const auto range = ParseRange(field->value);
+  if (!range || range->unit != RangeUnit::kNpt || !range->start) return false;
+  if (*range->start < session.Position() || *range->start > session.presentation().duration) {
+    return false;
+  }
+  if (session.state() == Session::State::kPlaying) session.PauseAt(*range->start);
+  return true;
 }
 
 void RequestHandler::Teardown(Exchange& x) {
   Session* session = NeedSession(x);
   if (session == nullptr || !CheckTarget(x, *session)) return;
   const SessionId id = session->id();
-  if (x.stream && session->setups().size() > 1) {
+  if (x.stream && session->setup_count() > 1) {
     if (!session->RemoveStream(*x.stream)) return Respond(x, 404);
     if (x.connection != nullptr) x.connection->FreeChannelsOf(session->self(), *x.stream);
     Answer answer(server_, x, 200);

@@ -17,6 +17,11 @@ constexpr std::size_t kRtcpQueueTypical = 1024;
 // Even ports from here, below those that Linux gives to outgoing connections (32768 and up).
 constexpr std::uint16_t kPortFirst = 20000;
 constexpr std::uint16_t kPortPairs = 6384;
+// A slab of publishers' packets that wait: 128 KiB.
+constexpr std::size_t kReorderBlocksPerSlab = 64;
+// Rounds of fan-out in a tick: a frame of that many trains leaves at once, a larger one with the
+// next ticks.
+constexpr int kLiveRoundsMax = 4;
 
 ParserLimits ParserLimitsOf(const Limits& limits) {
   return {limits.request_line_bytes, limits.headers_bytes, limits.body_bytes};
@@ -57,6 +62,8 @@ Server::Server(Shard& shard, ServerShared* shared)
       outputs_(shared->limits.connections),
       blocks_(shared->cache, shard.index()),
       presentations_(shared->presentations, shard.index()),
+      live_hub_(&shard, shared->group->size(), shared->live, &pacer_, this),
+      reorder_blocks_(Receiver::kBlockBytes, kReorderBlocksPerSlab, shared->limits.reorder_blocks),
       handler_(std::make_unique<RequestHandler>(this, &shared->limits)),
       sessions_(shared->limits.sessions),
       connections_(shared->limits.connections),
@@ -71,7 +78,7 @@ Server::Server(Shard& shard, ServerShared* shared)
 
 Server::~Server() {
   // Sessions hold senders that point into connections, so they go first.
-  sessions_.ForEach([this](SessionHandle h, Session&) { sessions_.Erase(h); });
+  sessions_.ForEach([this](SessionHandle h, SessionSlot&) { sessions_.Erase(h); });
   connections_.ForEach([this](ConnectionHandle h, Connection&) { connections_.Erase(h); });
   for (const SocketId socket : {listener_, rtp_socket_, rtcp_socket_}) {
     if (socket != kNoSocket) shard_.io().Close(socket);
@@ -179,8 +186,15 @@ void Server::CloseConnection(ConnectionHandle handle) {
       shard_.Post(id.shard, millrace::Message::Make(&OnOwnerGoneMail, Control{id, owner}));
     }
   }
+  DropAnnouncement(*connection);
   connections_.Erase(handle);
   shard_.counters().connections_closed.Add();
+}
+
+void Server::DropAnnouncement(Connection& connection) {
+  if (!connection.announced) return;
+  live_hub_.Release(connection.announced->ticket);
+  connection.announced.reset();
 }
 
 void Server::OnOwnerGoneMail(void* receiver, const millrace::Message& mail) {
@@ -202,17 +216,50 @@ void Server::OnOwnerGone(const SessionId& id, const ReplyTo& owner) {
 
 Session* Server::FindSession(const SessionId& id) {
   const auto found = session_ids_.find(id);
-  return found == session_ids_.end() ? nullptr : sessions_.Find(found->second);
+  return found == session_ids_.end() ? nullptr : Find(found->second);
 }
 
-Session* Server::CreateSession(PresentationRef presentation, const Endpoint& peer,
-                               const ReplyTo& owner) {
+Session* Server::Find(SessionHandle handle) {
+  SessionSlot* const slot = sessions_.Find(handle);
+  return slot == nullptr ? nullptr : slot->session.get();
+}
+
+template <typename Kind, typename... Args>
+Kind* Server::CreateSession(const Endpoint& peer, const ReplyTo& owner, Args&&... args) {
   const SessionId id = SessionId::Make(shard_.random(), shard_.index());
-  const SessionHandle handle = sessions_.Emplace(this, id, std::move(presentation), peer, owner);
+  Kind* made = nullptr;
+  const SessionHandle handle = sessions_.Emplace([&](SessionHandle self) {
+    auto session = std::make_unique<Kind>(self, this, id, std::forward<Args>(args)..., peer, owner);
+    made = session.get();
+    return session;
+  });
   if (!handle) return nullptr;
   session_ids_[id] = handle;
   shard_.counters().sessions_created.Add();
-  return sessions_.Find(handle);
+  return made;
+}
+
+VodSession* Server::CreateVodSession(PresentationRef presentation, const Endpoint& peer,
+                                     const ReplyTo& owner) {
+  return CreateSession<VodSession>(peer, owner, std::move(presentation));
+}
+
+LiveSession* Server::CreateLiveSession(const LiveRef& live, const Endpoint& peer,
+                                       const ReplyTo& owner) {
+  return CreateSession<LiveSession>(peer, owner, live);
+}
+
+PublishSession* Server::CreatePublishSession(Connection::Announcement* announced,
+                                             const Endpoint& peer, const ReplyTo& owner) {
+  PublishSession* const session =
+      CreateSession<PublishSession>(peer, owner, announced->ticket, announced->base_url);
+  if (session != nullptr) publishers_[announced->ticket.id] = session->self();
+  return session;
+}
+
+void Server::OnEvicted(std::uint64_t ticket) {
+  const auto found = publishers_.find(ticket);
+  if (found != publishers_.end()) EndLater(found->second, EndReason::kTakenOver);
 }
 
 void Server::EndLater(SessionHandle session, EndReason reason) {
@@ -220,12 +267,17 @@ void Server::EndLater(SessionHandle session, EndReason reason) {
 }
 
 void Server::EndSession(SessionHandle handle, EndReason reason) {
-  Session* session = sessions_.Find(handle);
+  Session* session = Find(handle);
   if (session == nullptr) return;
   const SessionId id = session->id();
   const ReplyTo owner = session->owner();
   std::optional<PendingAnswer> unanswered;
-  if (session->play_pending()) unanswered = session->TakePendingAnswer();
+  VodSession* const vod = session->player() != nullptr ? session->player()->vod() : nullptr;
+  if (vod != nullptr && vod->play_pending()) unanswered = vod->TakePendingAnswer();
+  const bool publishing = session->publisher() != nullptr;
+  if (PublishSession* const publisher = session->publisher()) {
+    publishers_.erase(publisher->ticket().id);
+  }
   session->Close(/*bye=*/reason != EndReason::kGoodbye);
   session_ids_.erase(id);
   sessions_.Erase(handle);
@@ -236,6 +288,11 @@ void Server::EndSession(SessionHandle handle, EndReason reason) {
   } else if (Connection* connection = connections_.Find(owner.connection)) {
     connection->FreeChannelsOf(handle, std::nullopt);
     connection->RemoveSession(id);
+    // A publisher who goes on sending would only waste his time and ours.
+    if (publishing && reason != EndReason::kTeardown && connection->sessions().empty() &&
+        !connection->announced) {
+      CloseLater(owner.connection);
+    }
   }
   // Last, because the answer may be to one who is being closed.
   if (unanswered) {
@@ -333,7 +390,7 @@ void Server::OnAnswerMail(void* receiver, const millrace::Message& mail) {
   server->Deliver(reply, std::move(answer->text), answer->notes);
 }
 
-void Server::OnPlayResolved(Session& session, const PendingAnswer& answer,
+void Server::OnPlayResolved(VodSession& session, const PendingAnswer& answer,
                             const absl::Status& status) {
   handler_->FinishPlay(session, answer, status);
 }
@@ -343,13 +400,25 @@ void Server::OnPlayResolved(Session& session, const PendingAnswer& answer,
 void Server::OnInterleaved(Connection& connection, std::uint8_t channel,
                            std::span<const std::uint8_t> packet) {
   const ChannelUse* use = connection.FindChannel(channel);
-  if (use == nullptr || !use->rtcp) return;  // nothing is expected there
-  if (Session* session = sessions_.Find(use->session)) session->OnRtcp(use->stream, packet);
+  if (use == nullptr) return;
+  Session* const session = Find(use->session);
+  if (session == nullptr) return;
+  if (use->rtcp) {
+    session->OnRtcp(use->stream, packet);
+  } else {
+    session->OnRtp(use->stream, packet);
+  }
+}
+
+void Server::OnRtpDatagram(const Endpoint& from, std::span<const std::uint8_t> bytes) {
+  const auto watch = rtp_watches_.find(from);
+  Session* const session = watch == rtp_watches_.end() ? nullptr : Find(watch->second.session);
+  if (session != nullptr) session->OnRtp(watch->second.stream, bytes);
 }
 
 void Server::OnRtcpDatagram(const Endpoint& from, std::span<const std::uint8_t> bytes) {
   const auto watch = rtcp_watches_.find(from);
-  Session* session = watch == rtcp_watches_.end() ? nullptr : sessions_.Find(watch->second.session);
+  Session* const session = watch == rtcp_watches_.end() ? nullptr : Find(watch->second.session);
   if (session == nullptr) {
     shard_.counters().rtcp_unknown_peer.Add();
     return;
@@ -357,16 +426,34 @@ void Server::OnRtcpDatagram(const Endpoint& from, std::span<const std::uint8_t> 
   session->OnRtcp(watch->second.stream, bytes);
 }
 
+bool Server::WatchRtp(const Endpoint& from, SessionHandle session, std::size_t stream) {
+  const Watch wanted{session, stream};
+  Watch& watch = rtp_watches_[from];
+  if (!(watch == wanted) && Find(watch.session) != nullptr) return false;
+  watch = wanted;
+  return true;
+}
+
 void Server::WatchRtcp(const Endpoint& from, SessionHandle session, std::size_t stream) {
   rtcp_watches_[from] = {session, stream};
 }
 
+void Server::UnwatchRtp(const Endpoint& from, SessionHandle session, std::size_t stream) {
+  Unwatch(&rtp_watches_, from, {session, stream});
+}
+
 void Server::UnwatchRtcp(const Endpoint& from, SessionHandle session, std::size_t stream) {
-  const auto watch = rtcp_watches_.find(from);
-  if (watch != rtcp_watches_.end() && watch->second.session == session &&
-      watch->second.stream == stream) {
-    rtcp_watches_.erase(watch);
-  }
+  Unwatch(&rtcp_watches_, from, {session, stream});
+}
+
+void Server::Unwatch(Watches* watches, const Endpoint& from, const Watch& watch) {
+  const auto found = watches->find(from);
+  if (found != watches->end() && found->second == watch) watches->erase(found);
+}
+
+void Server::HoldReading(const ReplyTo& connection, Instant until) {
+  if (connection.shard != shard_.index()) return;
+  if (Connection* found = connections_.Find(connection.connection)) found->HoldReading(until);
 }
 
 void Server::SendRtcp(const Endpoint& to, std::span<const std::uint8_t> compound) {
@@ -391,13 +478,24 @@ void Server::OnTick(Instant now) {
   // Reports before media: a player maps times by the first it sees.
   SendQueuedRtcp();
   pacer_.Sweep(now);
+  // A commit may let go of chunks that trains of the sweep point into.
+  if (live_hub_.dirty()) batch_.Flush();
+  live_hub_.CommitAll(now);
+  live_hub_.FireReady(now);
   outputs_.GatherAll(now);
   batch_.Flush();
   rtcp_queue_.clear();
+  // A live frame of several trains: each round is one train of every viewer.
+  for (int round = 1; round < kLiveRoundsMax && live_hub_.ready(); ++round) {
+    live_hub_.FireReady(now);
+    outputs_.GatherAll(now);
+    batch_.Flush();
+  }
 }
 
 Instant Server::NextDeadline() const {
-  if (!outputs_.empty() || !ending_.empty() || !closing_.empty() || !rtcp_queue_.empty()) {
+  if (!outputs_.empty() || !ending_.empty() || !closing_.empty() || !rtcp_queue_.empty() ||
+      live_hub_.ready() || live_hub_.dirty()) {
     return shard_.now();
   }
   return pacer_.NextDue();
@@ -406,7 +504,7 @@ Instant Server::NextDeadline() const {
 void Server::OnStop(Instant now) {
   if (listener_ != kNoSocket) shard_.io().StopAccept(listener_);
   sessions_.ForEach(
-      [this](SessionHandle handle, Session&) { EndSession(handle, EndReason::kServerStops); });
+      [this](SessionHandle handle, SessionSlot&) { EndSession(handle, EndReason::kServerStops); });
   SendQueuedRtcp();
   outputs_.GatherAll(now);
   batch_.Flush();

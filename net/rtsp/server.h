@@ -19,13 +19,19 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
+#include "core/block_pool.h"
 #include "core/io/send_batch.h"
 #include "core/limits.h"
 #include "core/shard.h"
 #include "core/shard_group.h"
 #include "core/slot_map.h"
 #include "net/rtsp/connection.h"
+#include "net/rtsp/live_session.h"
+#include "net/rtsp/publish_session.h"
 #include "net/rtsp/session.h"
+#include "net/rtsp/vod_session.h"
+#include "rtp/live_hub.h"
+#include "rtp/live_table.h"
 #include "rtp/pacer.h"
 #include "rtp/packet_cache.h"
 #include "rtp/presentation_store.h"
@@ -41,13 +47,15 @@ struct ServerShared {
   ShardGroup* group = nullptr;
   PresentationStore* presentations = nullptr;
   PacketCache* cache = nullptr;
+  LiveTable* live = nullptr;
   Endpoint bind;           // port 0: any; see `port`
   std::string cname;       // of every stream (RFC 3550 section 6.5.1)
   std::uint16_t port = 0;  // written by shard 0 when it listens
 };
 
-class Server final : public ShardService,
+class Server final : public LiveService,
                      public SessionHost,
+                     private PublisherHost,
                      public ConnectionHost,
                      private AcceptHandler {
  public:
@@ -58,7 +66,12 @@ class Server final : public ShardService,
   // --- For the request handler.
   Session* FindSession(const SessionId& id);
   // Null when the shard is full.
-  Session* CreateSession(PresentationRef presentation, const Endpoint& peer, const ReplyTo& owner);
+  VodSession* CreateVodSession(PresentationRef presentation, const Endpoint& peer,
+                               const ReplyTo& owner);
+  LiveSession* CreateLiveSession(const LiveRef& live, const Endpoint& peer, const ReplyTo& owner);
+  // Takes the announcement over; leaves it alone when the shard is full.
+  PublishSession* CreatePublishSession(Connection::Announcement* announced, const Endpoint& peer,
+                                       const ReplyTo& owner);
   void EndSession(SessionHandle handle, EndReason reason);
   // Sends the answer home, whichever shard that is. `owns`: the asking connection now holds that
   // session; `drops`: it no longer does.
@@ -83,6 +96,8 @@ class Server final : public ShardService,
   Shard& shard() override { return shard_; }
   SenderContext* senders() override { return &senders_; }
   OutputQueue* outputs() override { return &outputs_; }
+  LiveHub& live_hub() override { return live_hub_; }
+  BlockPool* reorder_blocks() override { return &reorder_blocks_; }
   const Limits& limits() const override { return shared_->limits; }
   const ParserLimits& parser_limits() const override { return parser_limits_; }
   std::string_view cname() const override { return shared_->cname; }
@@ -90,17 +105,21 @@ class Server final : public ShardService,
   void SendRtcp(const Endpoint& to, std::span<const std::uint8_t> compound) override;
   void WatchRtcp(const Endpoint& from, SessionHandle session, std::size_t stream) override;
   void UnwatchRtcp(const Endpoint& from, SessionHandle session, std::size_t stream) override;
-  void OnPlayResolved(Session& session, const PendingAnswer& answer,
+  bool WatchRtp(const Endpoint& from, SessionHandle session, std::size_t stream) override;
+  void UnwatchRtp(const Endpoint& from, SessionHandle session, std::size_t stream) override;
+  void HoldReading(const ReplyTo& connection, Instant until) override;
+  void OnPlayResolved(VodSession& session, const PendingAnswer& answer,
                       const absl::Status& status) override;
   void EndLater(SessionHandle session, EndReason reason) override;
   void OnRequest(Connection& connection, const Message& request, std::string_view raw) override;
   void OnInvalid(Connection& connection, const ParseResult& error) override;
   void OnInterleaved(Connection& connection, std::uint8_t channel,
                      std::span<const std::uint8_t> packet) override;
+  void DropAnnouncement(Connection& connection) override;
   void CloseLater(ConnectionHandle connection) override;
 
  private:
-  // Datagrams on the port pair: reports on the odd port; nothing is expected on the even one.
+  // Datagrams on the port pair: RTCP on the odd port, what publishers send on the even one.
   class RtcpPort final : public DatagramHandler {
    public:
     explicit RtcpPort(Server* server) : server_(server) {}
@@ -113,7 +132,13 @@ class Server final : public ShardService,
   };
   class RtpPort final : public DatagramHandler {
    public:
-    void OnDatagram(const Endpoint&, std::span<const std::uint8_t>) override {}
+    explicit RtpPort(Server* server) : server_(server) {}
+    void OnDatagram(const Endpoint& from, std::span<const std::uint8_t> bytes) override {
+      server_->OnRtpDatagram(from, bytes);
+    }
+
+   private:
+    Server* const server_;
   };
   // Nobody waits for a report's fate: the next one says it all again.
   class RtcpSent final : public TrainOwner {
@@ -126,10 +151,13 @@ class Server final : public ShardService,
     std::uint16_t length = 0;
     std::array<std::uint8_t, rtcp::kCompoundBytesMax> bytes;
   };
-  struct RtcpWatch {
+  // Whose datagrams come from an address.
+  struct Watch {
     SessionHandle session;
     std::size_t stream = 0;
+    friend bool operator==(const Watch&, const Watch&) = default;
   };
+  using Watches = absl::flat_hash_map<Endpoint, Watch>;
   struct ForwardedRequest;
   struct ForwardedAnswer;
 
@@ -141,7 +169,13 @@ class Server final : public ShardService,
   void OnAcceptStopped(int error) override;
   void OnAcceptTimer(Instant now);
   void AdoptConnection(int descriptor);
+  void OnRtpDatagram(const Endpoint& from, std::span<const std::uint8_t> bytes);
   void OnRtcpDatagram(const Endpoint& from, std::span<const std::uint8_t> bytes);
+  template <typename Kind, typename... Args>
+  Kind* CreateSession(const Endpoint& peer, const ReplyTo& owner, Args&&... args);
+  Session* Find(SessionHandle handle);
+  static void Unwatch(Watches* watches, const Endpoint& from, const Watch& watch);
+  void OnEvicted(std::uint64_t ticket) override;
   void OnOwnerGone(const SessionId& id, const ReplyTo& owner);
   void CloseConnection(ConnectionHandle handle);
   void FinishEnded();
@@ -162,6 +196,8 @@ class Server final : public ShardService,
   BlockClient blocks_;
   PresentationClient presentations_;
   SenderContext senders_;
+  LiveHub live_hub_;
+  BlockPool reorder_blocks_;
   Message scratch_message_;
   std::unique_ptr<RequestHandler> handler_;
 
@@ -169,13 +205,14 @@ class Server final : public ShardService,
   SocketId rtcp_socket_ = kNoSocket;
   std::uint16_t rtp_port_ = 0;
   RtcpPort rtcp_handler_{this};
-  RtpPort rtp_handler_;
+  RtpPort rtp_handler_{this};
   RtcpSent rtcp_sent_;
   std::vector<QueuedRtcp> rtcp_queue_;
-  absl::flat_hash_map<Endpoint, RtcpWatch> rtcp_watches_;
+  Watches rtp_watches_, rtcp_watches_;
 
-  SlotMap<Session> sessions_;
+  SlotMap<SessionSlot> sessions_;
   absl::flat_hash_map<SessionId, SessionHandle> session_ids_;
+  absl::flat_hash_map<std::uint64_t, SessionHandle> publishers_;  // by ticket
   SlotMap<Connection> connections_;
   // Mail about a session and the connection that controls it.
   struct Control {

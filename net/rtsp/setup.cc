@@ -12,9 +12,11 @@ constexpr std::size_t kUrlBytesMax = 1024;
 
 // Whether this server can do what the spec asks. Neither unicast nor multicast said is taken as
 // unicast: RFC 2326 12.39 names multicast as the default, which no player means.
-bool CanServe(const TransportSpec& spec, const Endpoint& peer, bool same_connection) {
+bool CanServe(const TransportSpec& spec, const Endpoint& peer, bool same_connection, bool record) {
   if (!spec.supported || spec.multicast || spec.append) return false;
-  if (!spec.mode.empty() && spec.mode != "PLAY" && spec.mode != "play") return false;
+  if (!spec.mode.empty() && (record ? !spec.record() : !EqualsIgnoreCase(spec.mode, "play"))) {
+    return false;
+  }
   if (spec.lower == LowerTransport::kTcp) return same_connection;
   if (!spec.client_port) return false;
   // Media goes to the address that asked for it and nowhere else.
@@ -30,20 +32,31 @@ std::string Hex(std::uint32_t value) {
   return text;
 }
 
+// Whether the client means to send: the first transport says so.
+bool AsksToRecord(const Message& request) {
+  TransportSpec spec;
+  TransportReader reader(request.Value(HeaderId::kTransport));
+  return reader.Next(&spec) == TransportReader::Result::kSpec && spec.record();
+}
+
 }  // namespace
 
 void RequestHandler::SetUp(Exchange& x) {
-  Session* session = nullptr;
+  PlaySession* session = nullptr;
   if (!x.message.Value(HeaderId::kSession).empty()) {
-    session = NeedSession(x);
-    if (session == nullptr) return;
-    if (x.path != session->presentation().path) return Respond(x, 459);
-    x.presentation = session->presentation_ref();
+    Session* const found = NeedSession(x);
+    if (found == nullptr) return;
+    if (found->publisher() != nullptr) return SetUpPublisher(x, found->publisher());
+    session = found->player();
+    if (x.path != session->path()) return Respond(x, 459);
   } else {
+    if (AsksToRecord(x.message)) return SetUpPublisher(x, nullptr);
     if (x.path.empty()) return Respond(x, 404);
-    if (!NeedPresentation(x)) return;
+    if (!NeedMedia(x)) return;
   }
-  const std::size_t streams = x.presentation->streams.size();
+  const std::size_t streams = session != nullptr  ? session->stream_count()
+                              : x.live != nullptr ? x.live->stream_count()
+                                                  : x.presentation->streams.size();
   if (!x.stream && streams > 1) return Respond(x, 459);
   const std::size_t stream = x.stream.value_or(0);
   if (stream >= streams) return Respond(x, 404);
@@ -51,69 +64,94 @@ void RequestHandler::SetUp(Exchange& x) {
   SetUpStream(x, stream, session);
 }
 
-void RequestHandler::SetUpStream(Exchange& x, std::size_t stream, Session* session) {
+std::optional<TransportSpec> RequestHandler::ChooseTransport(Exchange& x, bool record) {
   const HeaderField* transport = x.message.Find(HeaderId::kTransport);
-  if (transport == nullptr) return Respond(x, 461);
-  // Every set-up keeps its URL for RTP-Info.
-  if (x.message.uri.size() > kUrlBytesMax) return Respond(x, 414);
-  if (session != nullptr && session->setups().size() >= limits_->tracks_per_session) {
-    return Respond(x, 503);
+  if (transport == nullptr) {
+    Respond(x, 461);
+    return std::nullopt;
   }
   TransportReader reader(transport->value);
   TransportSpec spec;
-  bool found = false;
   for (;;) {
     const auto result = reader.Next(&spec);
-    if (result == TransportReader::Result::kMalformed) return Respond(x, 400);
-    if (result == TransportReader::Result::kEnd) break;
-    found = CanServe(spec, x.peer, x.connection != nullptr);
-    if (found) break;
+    if (result == TransportReader::Result::kSpec) {
+      if (CanServe(spec, x.peer, x.connection != nullptr, record)) return spec;
+      continue;
+    }
+    Respond(x, result == TransportReader::Result::kMalformed ? 400 : 461);
+    return std::nullopt;
   }
-  if (!found) return Respond(x, 461);
+}
 
+std::optional<ChannelPair> RequestHandler::ChooseChannels(Exchange& x, std::size_t stream,
+                                                          Session* session,
+                                                          const TransportSpec& spec) {
+  // Channels of an earlier set-up of this stream are free again.
+  if (session != nullptr) x.connection->FreeChannelsOf(session->self(), stream);
+  const std::optional<ChannelPair> channels = x.connection->FreeChannels(spec.interleaved);
+  if (!channels) Respond(x, 461);
+  return channels;
+}
+
+void RequestHandler::SetUpStream(Exchange& x, std::size_t stream, PlaySession* session) {
+  // Every set-up keeps its URL for RTP-Info.
+  if (x.message.uri.size() > kUrlBytesMax) return Respond(x, 414);
+  if (session != nullptr && session->setup_count() >= limits_->tracks_per_session) {
+    return Respond(x, 503);
+  }
+  const std::optional<TransportSpec> spec = ChooseTransport(x, /*record=*/false);
+  if (!spec) return;
   std::optional<ChannelPair> channels;
-  if (spec.lower == LowerTransport::kTcp) {
-    // Channels of an earlier set-up of this stream are free again.
-    if (session != nullptr) x.connection->FreeChannelsOf(session->self(), stream);
-    channels = x.connection->FreeChannels(spec.interleaved);
-    if (!channels) return Respond(x, 461);
+  if (spec->lower == LowerTransport::kTcp) {
+    channels = ChooseChannels(x, stream, session, *spec);
+    if (!channels) return;
   }
   if (session == nullptr) {
     if (x.connection->sessions().size() >= limits_->sessions_per_connection) {
       return Respond(x, 503);
     }
-    session = server_->CreateSession(x.presentation, x.peer, x.reply);
+    if (x.live != nullptr) {
+      session = server_->CreateLiveSession(x.live, x.peer, x.reply);
+    } else {
+      session = server_->CreateVodSession(x.presentation, x.peer, x.reply);
+    }
     if (session == nullptr) return Respond(x, 503);
     x.connection->AddSession(session->id());
   }
   if (channels) return AddInterleaved(x, stream, *session, *channels);
-  AddUdp(x, stream, *session, spec);
+  AddUdp(x, stream, *session, *spec);
 }
 
-void RequestHandler::AddInterleaved(Exchange& x, std::size_t stream, Session& session,
-                                    ChannelPair channels) {
-  const Session::Setup& setup =
-      session.AddInterleaved(stream, std::string(x.message.uri), &x.connection->output(), channels);
-  x.connection->UseChannels(channels, session.self(), stream);
+void RequestHandler::AnswerSetUp(Exchange& x, const Session& session, const TransportSpec& spec,
+                                 std::optional<ChannelPair> channels, std::string_view tail) {
   Answer answer(server_, x, 200);
   answer.Add("Session", session.id().ToString(),
              ";timeout=", limits_->session_timeout / std::chrono::seconds(1));
-  answer.Add("Transport", "RTP/AVP/TCP;unicast;interleaved=", int{channels.rtp}, "-",
-             int{channels.rtcp}, ";ssrc=", Hex(setup.sender->ssrc()));
+  if (channels) {
+    answer.Add("Transport", "RTP/AVP/TCP;unicast;interleaved=", int{channels->rtp}, "-",
+               int{channels->rtcp}, tail);
+  } else {
+    answer.Add("Transport", "RTP/AVP;unicast;client_port=", spec.client_port->rtp, "-",
+               spec.client_port->rtcp, ";server_port=", server_->rtp_port(), "-",
+               server_->rtp_port() + 1, tail);
+  }
 }
 
-void RequestHandler::AddUdp(Exchange& x, std::size_t stream, Session& session,
+void RequestHandler::AddInterleaved(Exchange& x, std::size_t stream, PlaySession& session,
+                                    ChannelPair channels) {
+  const PlaySession::Setup& setup =
+      session.AddInterleaved(stream, std::string(x.message.uri), &x.connection->output(), channels);
+  x.connection->UseChannels(channels, session.self(), stream);
+  AnswerSetUp(x, session, {}, channels, ";ssrc=" + Hex(setup.sender->ssrc()));
+}
+
+void RequestHandler::AddUdp(Exchange& x, std::size_t stream, PlaySession& session,
                             const TransportSpec& spec) {
-  const Session::Setup& setup =
+  const PlaySession::Setup& setup =
       session.AddUdp(stream, std::string(x.message.uri), x.peer.WithPort(spec.client_port->rtp),
                      x.peer.WithPort(spec.client_port->rtcp));
   if (x.connection != nullptr) x.connection->FreeChannelsOf(session.self(), stream);
-  Answer answer(server_, x, 200);
-  answer.Add("Session", session.id().ToString(),
-             ";timeout=", limits_->session_timeout / std::chrono::seconds(1));
-  answer.Add("Transport", "RTP/AVP;unicast;client_port=", spec.client_port->rtp, "-",
-             spec.client_port->rtcp, ";server_port=", server_->rtp_port(), "-",
-             server_->rtp_port() + 1, ";ssrc=", Hex(setup.sender->ssrc()));
+  AnswerSetUp(x, session, spec, std::nullopt, ";ssrc=" + Hex(setup.sender->ssrc()));
 }
 
 }  // namespace millrace::rtsp

@@ -119,4 +119,8 @@ TransportReader::Result TransportReader::Next(TransportSpec* spec) {
   return Result::kEnd;
 }
 
+bool TransportSpec::record() const {
+  return EqualsIgnoreCase(mode, "record") || EqualsIgnoreCase(mode, "receive");
+}
+
 }  // namespace millrace::rtsp

@@ -24,6 +24,8 @@ struct TransportSpec {
   std::optional<ChannelPair> interleaved;
   std::string_view destination;  // empty: absent
   std::string_view mode;         // without quotes; empty: absent (PLAY)
+  // "RECORD", or "RECEIVE" as some old clients have it, in any case.
+  bool record() const;
   bool append = false;
 };
 

@@ -15,9 +15,10 @@
 
 #include "core/random.h"
 #include "rtp/big_endian.h"
-#include "rtp/interleaved_sender.h"
+#include "rtp/interleaved_output.h"
 #include "rtp/packet_view.h"
-#include "rtp/sender.h"
+#include "rtp/udp_transport.h"
+#include "rtp/vod_sender.h"
 #include "tests/core/null_backend.h"
 #include "tests/rtp/vod_fakes.h"
 
@@ -264,6 +265,20 @@ class NotingObserver final : public SenderObserver {
   void OnSenderFailed(Sender*, const absl::Status& status) override { failures.push_back(status); }
   std::vector<Sender::State> ended;
   std::vector<absl::Status> failures;
+};
+
+// A viewer of a file over each transport.
+struct UdpSender : VodSender {
+  UdpSender(SenderContext* context, PresentationRef film, std::size_t stream,
+            SenderObserver* observer, const Endpoint& rtp, const Endpoint& rtcp)
+      : VodSender(context, std::move(film), stream, observer,
+                  std::make_unique<UdpTransport>(context, rtp, rtcp)) {}
+};
+struct InterleavedSender : VodSender {
+  InterleavedSender(SenderContext* context, PresentationRef film, std::size_t stream,
+                    SenderObserver* observer, InterleavedOutput* output, std::uint8_t channel)
+      : VodSender(context, std::move(film), stream, observer,
+                  std::make_unique<InterleavedTransport>(output, channel)) {}
 };
 
 // The sending half of a shard. Blocks load when `auto_load` or the test says so.

@@ -4,27 +4,13 @@
 // A failing seed replays alone: MILLRACE_SEED=17 scenario_test --gtest_filter='Vod*'.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <string>
 
+#include "tests/scenario/seeds.h"
 #include "tests/sim/sim_server.h"
 
 namespace millrace::sim {
 namespace {
-
-// Sanitizers make a seed many times slower; the plain build runs them all.
-#ifdef MILLRACE_SANITIZED
-constexpr std::uint64_t kSeeds = 40;
-#else
-constexpr std::uint64_t kSeeds = 200;
-#endif
-
-std::vector<std::uint64_t> Seeds(std::uint64_t count) {
-  if (const char* one = std::getenv("MILLRACE_SEED")) return {std::strtoull(one, nullptr, 10)};
-  std::vector<std::uint64_t> seeds;
-  for (std::uint64_t seed = 1; seed <= count; ++seed) seeds.push_back(seed);
-  return seeds;
-}
 
 SyntheticAsset DrawAsset(Random& random) {
   SyntheticAsset asset;

@@ -157,10 +157,38 @@ int SimClient::Setup(std::size_t track_index, Lower lower, std::string_view head
     transport += "RTP/AVP/TCP;unicast;interleaved=" + std::to_string(2 * track_index) + "-" +
                  std::to_string(2 * track_index + 1);
   }
+  if (publishing_) transport += ";mode=record";
   transport += "\r\n" + SessionHeader();
   const int cseq = Request("SETUP", track.url, transport + std::string(headers));
   outstanding_[cseq].track = track_index;
   return cseq;
+}
+
+int SimClient::Announce(const std::string& path, const std::string& sdp) {
+  publishing_ = true;
+  session_.clear();
+  url_ = "rtsp://" + options_.server_name + "/" + path;
+  if (const auto parsed = ParseSdp(sdp)) MakeTracks(*parsed, url_ + "/");
+  return Request("ANNOUNCE", url_, "Content-Type: application/sdp\r\n", sdp);
+}
+
+int SimClient::Record() { return Request("RECORD", url_, SessionHeader() + "Range: npt=0-\r\n"); }
+
+void SimClient::SendFrame(int channel, std::span<const std::uint8_t> bytes) {
+  std::string frame = {'$', static_cast<char>(channel), static_cast<char>(bytes.size() >> 8),
+                       static_cast<char>(bytes.size())};
+  frame.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  if (fd_ >= 0) SendRaw(frame);
+}
+
+bool SimClient::SendRtp(std::size_t track_index, std::span<const std::uint8_t> packet) {
+  const ClientTrack& track = tracks_[track_index];
+  if (!track.set_up) return false;
+  if (track.lower == Lower::kUdp) {
+    return network_->SendTo(track.rtp_fd, track.server_rtp, packet, 0) >= 0;
+  }
+  SendFrame(track.rtp_channel, packet);
+  return true;
 }
 
 int SimClient::Play(std::string_view range, std::optional<Segment::From> from,
@@ -192,10 +220,7 @@ void SimClient::SendRtcpRaw(std::size_t track_index, std::span<const std::uint8_
     network_->SendTo(track.rtcp_fd, track.server_rtcp, bytes, 0);
     return;
   }
-  std::string frame = {'$', static_cast<char>(track.rtcp_channel),
-                       static_cast<char>(bytes.size() >> 8), static_cast<char>(bytes.size())};
-  frame.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  if (fd_ >= 0) SendRaw(frame);
+  SendFrame(track.rtcp_channel, bytes);
 }
 
 void SimClient::SendReceiverReport(std::size_t track_index, bool bye) {

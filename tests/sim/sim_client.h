@@ -50,6 +50,9 @@ struct ClientTrack {
   bool bye = false;
   std::uint32_t packets_after_bye = 0;
   std::int64_t highest_sequence = -1, first_sequence = 0;  // extended
+  // Live: what each PLAY's RTP-Info said of it; nothing where it was not named.
+  std::vector<std::optional<RtpInfoEntry>> starts;
+  std::uint32_t receiver_reports = 0;  // a publisher's
 };
 
 class SimClient final : private SocketOwner {
@@ -62,6 +65,10 @@ class SimClient final : private SocketOwner {
     Duration report_interval = 0ns;              // of receiver reports; 0: none
     std::size_t packet_bytes_max = 1400;
     bool loss_allowed = false;  // of UDP tracks
+    // What is watched is live: PLAY is answered with npt=now-, and RTP-Info may name some tracks.
+    bool live = false;
+    // Told of every RTP packet.
+    std::function<void(std::size_t track, std::span<const std::uint8_t> packet)> on_rtp;
   };
 
   SimClient(SimNetwork* network, const Clock* clock, Random* random, const Options& options);
@@ -99,9 +106,16 @@ class SimClient final : private SocketOwner {
   int Pause(std::string_view headers = {});
   int Teardown(std::string_view headers = {});
   int GetParameter(std::string_view headers = {});
+  // --- Publishing. The announced streams become tracks(); SETUP then asks to record.
+  int Announce(const std::string& path, const std::string& sdp);
+  int Record();
+  // False: its send buffer is full, nothing left.
+  bool SendRtp(std::size_t track, std::span<const std::uint8_t> packet);
+
   int Request(std::string_view method, const std::string& url, std::string_view headers = {},
               std::string_view body = {});
   void SendRaw(std::string_view bytes);
+  void SendFrame(int channel, std::span<const std::uint8_t> bytes);
   // RTCP to the server, over the track's own transport.
   void SendReceiverReport(std::size_t track, bool bye = false);
   void SendRtcpRaw(std::size_t track, std::span<const std::uint8_t> bytes);
@@ -129,6 +143,8 @@ class SimClient final : private SocketOwner {
   void ExpectToTheEnd();
   // Every track's verdict and the faults, empty when all is well.
   std::string Verdict() const;
+
+  Instant now() const { return clock_->Now(); }
 
   // --- The world's side.
   Instant next_timer() const;
@@ -159,6 +175,8 @@ class SimClient final : private SocketOwner {
   void OnRtp(std::size_t track, std::span<const std::uint8_t> bytes);
   void OnRtcp(std::size_t track, std::span<const std::uint8_t> bytes);
   void NewChecker(std::size_t track);
+  void MakeTracks(const Sdp& sdp, const std::string& base);
+  void OnLivePlaying(const RtspResponse& response);
   void OpenPorts(ClientTrack* track);
   void EndConnection(bool reset);
   void Fault(const std::string& what);
@@ -181,6 +199,7 @@ class SimClient final : private SocketOwner {
   std::vector<ClientTrack> tracks_;
   std::map<int, std::size_t> track_of_fd_;
   bool played_ = false;
+  bool publishing_ = false;
   std::uint32_t reporter_ssrc_ = 0;
   std::uint16_t next_port_ = 40000;
   Instant next_report_ = kNever;

@@ -90,15 +90,30 @@ void SimClient::OnDescribed(const RtspResponse& response) {
   for (const ClientTrack& track : tracks_) {
     if (track.set_up) return;  // described again while set up: what is playing stays
   }
+  MakeTracks(*sdp, base);
+  url_ = Resolve(base, sdp->control);
+}
+
+void SimClient::MakeTracks(const Sdp& sdp, const std::string& base) {
   tracks_.clear();
   for (const auto& [fd, track] : std::exchange(track_of_fd_, {})) network_->Close(fd, false);
-  for (const SdpMedia& media : sdp->media) {
+  for (const SdpMedia& media : sdp.media) {
     ClientTrack& track = tracks_.emplace_back();
     track.sdp = media;
     track.url = Resolve(base, media.control);
     NewChecker(tracks_.size() - 1);
   }
-  url_ = Resolve(base, sdp->control);
+}
+
+void SimClient::OnLivePlaying(const RtspResponse& response) {
+  if (response.Header("Range") != "npt=now-") Fault("PLAY answered with another range than now");
+  const auto entries = ParseRtpInfo(response.Header("RTP-Info"));
+  for (ClientTrack& track : tracks_) {
+    if (!track.set_up) continue;
+    const auto entry = std::find_if(entries.begin(), entries.end(),
+                                    [&track](const auto& e) { return e.url == track.url; });
+    track.starts.push_back(entry == entries.end() ? std::nullopt : std::optional(*entry));
+  }
 }
 
 void SimClient::NewChecker(std::size_t index) {
@@ -149,6 +164,7 @@ void SimClient::OnSetUp(const RtspResponse& response, std::size_t index) {
 
 void SimClient::OnPlaying(const RtspResponse& response, const Outstanding& request) {
   played_ = true;
+  if (options_.live) return OnLivePlaying(response);
   const auto range = ParseNptRange(response.Header("Range"));
   if (!range) return Fault("PLAY answered without a Range in npt");
   const auto entries = ParseRtpInfo(response.Header("RTP-Info"));
@@ -203,6 +219,7 @@ void SimClient::ReadDatagrams(int fd) {
 void SimClient::OnRtp(std::size_t index, std::span<const std::uint8_t> bytes) {
   ClientTrack& track = tracks_[index];
   track.last_packet = clock_->Now();
+  if (options_.on_rtp) options_.on_rtp(index, bytes);
   const RtpPacket packet{clock_->Now(), Bytes(bytes.begin(), bytes.end())};
   const bool sound = !packet.Fault();
   if (track.bye && sound) {
@@ -231,6 +248,7 @@ void SimClient::OnRtcp(std::size_t index, std::span<const std::uint8_t> bytes) {
   RtcpCompound compound = ReadRtcp(bytes);
   if (!compound.fault.empty()) return Fault("RTCP: " + compound.fault);
   const auto ssrc = track.checker->options().ssrc;
+  if (!compound.sender) ++track.receiver_reports;
   if (compound.sender) {
     compound.sender->arrival = clock_->Now();
     compound.sender->packets_before = track.packets;

@@ -29,7 +29,8 @@ Limits SimServerOptions::SmallLimits() {
 }
 
 SimServer::SimServer(SimWorld* world, const SimServerOptions& options)
-    : world_(world), store_random_(world->ForkRandom()) {
+    : world_(world), store_random_(world->ForkRandom()), live_random_(world->ForkRandom()) {
+  live_ = std::make_unique<LiveTable>(options.live, live_random_.get());
   backends_.resize(options.shards);
   ShardGroup::Parts parts;
   parts.backend = [this](std::size_t i) -> absl::StatusOr<std::unique_ptr<IoBackend>> {
@@ -54,6 +55,7 @@ SimServer::SimServer(SimWorld* world, const SimServerOptions& options)
   shared_.group = group_.get();
   shared_.presentations = store_.get();
   shared_.cache = cache_.get();
+  shared_.live = live_.get();
   shared_.bind = *Endpoint::Parse("::", 8554);
   shared_.cname = "simulated";
   const absl::Status built = group_->BuildHere();

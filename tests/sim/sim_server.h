@@ -9,6 +9,7 @@
 #include "core/limits.h"
 #include "core/shard_group.h"
 #include "net/rtsp/server.h"
+#include "rtp/live_table.h"
 #include "rtp/packet_cache.h"
 #include "rtp/presentation_store.h"
 #include "tests/sim/sim_backend.h"
@@ -21,6 +22,7 @@ struct SimServerOptions {
   std::size_t shards = 2;
   Limits limits = SmallLimits();
   VodOptions vod;
+  LiveOptions live;
 
   // Production's bounds with tables of a test's size.
   static Limits SmallLimits();
@@ -34,6 +36,7 @@ class SimServer {
   SyntheticLibrary& library() { return library_; }
   PacketCache& cache() { return *cache_; }
   PresentationStore& store() { return *store_; }
+  LiveTable& live() { return *live_; }
   ShardGroup& group() { return *group_; }
   rtsp::Server& server(std::size_t shard);
   SimBackend& backend(std::size_t shard) { return *backends_[shard]; }
@@ -49,7 +52,8 @@ class SimServer {
 
   SimWorld* const world_;
   SyntheticLibrary library_;
-  std::unique_ptr<Random> store_random_;
+  std::unique_ptr<Random> store_random_, live_random_;
+  std::unique_ptr<LiveTable> live_;
   rtsp::ServerShared shared_;
   std::vector<SimBackend*> backends_;
   std::unique_ptr<ShardGroup> group_;

@@ -161,6 +161,8 @@ class Verification {
   void EnterNext() {
     LeaveSegment();
     segment_ = &segments_[next_segment_++];
+    // Going on before any unit was whole is still the start it was.
+    if (!fresh_ || segment_->from != Segment::From::kContinue) origin_ = segment_;
     fresh_ = true;
   }
 
@@ -266,7 +268,7 @@ class Verification {
   }
 
   std::size_t FirstExpected() const {
-    switch (segment_->from) {
+    switch (origin_->from) {
       case Segment::From::kContinue:
         return any_unit_ ? last_ + 1 : 0;
       case Segment::From::kPoint:
@@ -276,9 +278,9 @@ class Verification {
       case Segment::From::kSeek:
         break;
     }
-    const Duration start = segment_->start + kRangeRounding;
+    const Duration start = origin_->start + kRangeRounding;
     if (video_) return media_.RandomAccessBefore(options_.track, start);
-    return media_.FirstAtOrAfter(options_.track, segment_->start - kRangeRounding);
+    return media_.FirstAtOrAfter(options_.track, origin_->start - kRangeRounding);
   }
 
   void CountMissing(std::size_t from, std::size_t to, const char* where) {
@@ -296,9 +298,9 @@ class Verification {
   void OnUnit(std::size_t number, std::uint32_t timestamp, bool joined = false) {
     ++report_.units_checked;
     std::size_t expected = fresh_ ? FirstExpected() : last_ + 1;
-    if (fresh_ && !video_ && segment_->from == Segment::From::kSeek) {
+    if (fresh_ && !video_ && origin_->from == Segment::From::kSeek) {
       // Frames that share a packet with one before the start are left out with it.
-      const Duration until = segment_->start + options_.start_slack;
+      const Duration until = origin_->start + options_.start_slack;
       if (number > expected && number <= media_.FirstAtOrAfter(options_.track, until)) {
         expected = number;
       }
@@ -381,6 +383,7 @@ class Verification {
 
   std::size_t next_segment_ = 0;
   const Segment* segment_ = nullptr;
+  const Segment* origin_ = nullptr;  // whose start the first unit has to be at
   bool fresh_ = false;      // no unit of this segment yet
   bool head_lost_ = false;  // the first packets of the segment just entered
   bool gap_ = false;        // packets are missing before the current one

@@ -89,7 +89,9 @@ class Words(unittest.TestCase):
         done = run("serve", "--help")
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         for word in ("DIR", "--bind", "--port", "--shards", "--backend", "--cache-mb",
-                     "--session-timeout", "--log-level", "Examples:"):
+                     "--session-timeout", "--log-level", "--publish ", "--publish-takeover",
+                     "--on-publisher-loss", "--describe-wait", "--join", "--live-window ",
+                     "--live-window-mb", "Examples:"):
             self.assertIn(word, done.stdout)
 
     def test_a_value_that_cannot_be_meant_is_one_line_and_status_2(self):
@@ -99,13 +101,45 @@ class Words(unittest.TestCase):
                                ("--backend", ["uring", "EPOLL", ""]),
                                ("--cache-mb", ["15", "-5", "1G", "16777217"]),
                                ("--session-timeout", ["0", "-1", "1m", "86401"]),
-                               ("--log-level", ["loud", "", "INFO"])):
+                               ("--log-level", ["loud", "", "INFO"]),
+                               ("--publish", ["", "live", "OFF", "none"]),
+                               ("--publish-takeover", ["maybe"]),
+                               ("--on-publisher-loss", ["", "keep", "hold", "hold:", "hold:0",
+                                                        "hold:1m", "hold:3601", "holds:5",
+                                                        "end:5"]),
+                               ("--describe-wait", ["-1", "61", "1s", ""]),
+                               ("--join", ["", "keyframe", "now"]),
+                               ("--live-window", ["0", "61", "5s"]),
+                               ("--live-window-mb", ["0", "1025", "32M"])):
             for value in values:
                 with self.subTest(option=option, value=value):
                     # An empty value cannot be written with '='.
                     done = run("serve", *([f"{option}={value}"] if value else [option, ""]))
                     self.assertEqual((done.returncode, done.stdout), (2, ""), done.stderr)
                     self.assertRegex(done.stderr, rf"^millrace: .*{option}.*\n$")
+
+    def test_hold_in_two_words_takes_a_number_and_nothing_else(self):
+        for words, value in ((["hold", "0"], "hold:0"), (["hold", "."], "hold:."),
+                             (["hold"], "hold"), (["hold", "--shards", "1"], "hold"),
+                             (["hold", "-5"], "hold:-5")):
+            with self.subTest(words=words):
+                done = run("serve", "--on-publisher-loss", *words)
+                self.assertEqual((done.returncode, done.stdout), (2, ""), done.stderr)
+                self.assertEqual(done.stderr, f"millrace: --on-publisher-loss '{value}': expected "
+                                              "end, or hold:SECONDS with 1 to 3600\n")
+
+    def test_live_options_leave_the_folder_alone(self):
+        # That the folder is missing is found behind all options; so it has been understood.
+        for options in (["--on-publisher-loss", "hold", "30"], ["--on-publisher-loss=hold", "30"],
+                        ["--on-publisher-loss", "hold:3600"], ["--on-publisher-loss", "end"],
+                        ["--publish", "off"], ["--publish", "/"], ["--publish", "/a/b/"],
+                        ["--publish-takeover"], ["--describe-wait", "60"], ["--join", "live-edge"],
+                        ["--join", "key-frame"], ["--live-window", "60"],
+                        ["--live-window-mb", "1024"]):
+            with self.subTest(options=options):
+                done = run("serve", *options, "/nowhere/at/all", "--port", "0")
+                self.assertEqual(done.returncode, 1, done.stderr)
+                self.assertIn("/nowhere/at/all", done.stderr.splitlines()[-1])
 
     def test_what_is_not_known_is_one_line_and_status_2(self):
         for arguments, word in (([], "nothing to do"), (["play"], "play"),

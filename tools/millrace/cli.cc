@@ -5,10 +5,13 @@
 #include <array>
 #include <charconv>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <sstream>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "core/io/endpoint.h"
 
@@ -24,10 +27,19 @@ constexpr std::uint64_t kCacheMbMin = 16;
 // 16 TiB; a larger number is a slip of the unit.
 constexpr std::uint64_t kCacheMbMax = 16ull << 20;
 constexpr std::uint64_t kTimeoutSecondsMax = 24 * 3600;
+constexpr std::uint64_t kHoldSecondsMax = 3600;
+constexpr std::uint64_t kDescribeWaitSecondsMax = 60;
+constexpr std::uint64_t kLiveWindowSecondsMax = 60;
+constexpr std::uint64_t kLiveWindowMbMax = 1024;
 
 constexpr std::array<std::string_view, 3> kBackends = {"auto", "io_uring", "epoll"};
 constexpr std::array<std::string_view, 6> kLogLevels = {"trace",   "debug", "info",
                                                         "warning", "error", "off"};
+
+constexpr std::array<std::string_view, 2> kJoins = {"key-frame", "live-edge"};
+
+constexpr char kPublisherLoss[] = "--on-publisher-loss";
+constexpr std::string_view kHold = "hold";
 
 constexpr char kExamples[] =
     "Examples:\n"
@@ -46,6 +58,13 @@ struct Typed {
   std::string cache_mb = "0";
   std::string session_timeout = "60";
   std::string log_level = "info";
+  std::string publish = "/live";
+  bool takeover = false;
+  std::string publisher_loss = "end";
+  std::string describe_wait = "0";
+  std::string join = "key-frame";
+  std::string live_window = "5";
+  std::string live_window_mb = "32";
 };
 
 std::optional<std::uint64_t> ParseNumber(std::string_view text) {
@@ -92,6 +111,35 @@ class Reader {
     return std::string(ip);
   }
 
+  Duration Seconds(std::string_view option, std::string_view value, std::uint64_t low,
+                   std::uint64_t high, std::string_view wanted) {
+    return std::chrono::seconds(Number(option, value, low, high, wanted));
+  }
+
+  // "off", "any" or a path; without the slashes at its end, of which "/" is nothing but them.
+  std::string PublishRule(std::string_view value) {
+    if (value == "off" || value == "any") return std::string(value);
+    if (value.empty() || value[0] != '/') {
+      Fail("--publish", value, "off, any, or a path that begins with '/'");
+    }
+    const std::size_t end = value.find_last_not_of('/') + 1;  // npos + 1 is 0
+    return end == 0 ? "any" : std::string(value.substr(0, end));
+  }
+
+  // 0 for "end".
+  Duration PublisherLoss(std::string_view value) {
+    if (value == "end") return Duration(0);
+    const std::size_t seconds = kHold.size() + 1;
+    const bool hold =
+        value.starts_with(kHold) && value.size() > seconds && value[kHold.size()] == ':';
+    const auto number = hold ? ParseNumber(value.substr(seconds)) : std::nullopt;
+    if (!number || *number == 0 || *number > kHoldSecondsMax) {
+      Fail(kPublisherLoss, value, "end, or hold:SECONDS with 1 to 3600");
+      return Duration(0);
+    }
+    return std::chrono::seconds(*number);
+  }
+
   const std::string& error() const { return error_; }
 
  private:
@@ -109,6 +157,20 @@ CommandLine Leave(int status, std::string text) {
   return line;
 }
 
+void BelieveLive(const Typed& typed, Reader& reader, ServerOptions& options) {
+  options.publish = reader.PublishRule(typed.publish);
+  options.takeover = typed.takeover;
+  options.hold = reader.PublisherLoss(typed.publisher_loss);
+  options.describe_wait = reader.Seconds("--describe-wait", typed.describe_wait, 0,
+                                         kDescribeWaitSecondsMax, "0 to 60 seconds");
+  options.join_live_edge = reader.OneOf("--join", typed.join, kJoins) == "live-edge";
+  options.live_window = reader.Seconds("--live-window", typed.live_window, 1, kLiveWindowSecondsMax,
+                                       "1 to 60 seconds");
+  options.live_window_bytes =
+      reader.Number("--live-window-mb", typed.live_window_mb, 1, kLiveWindowMbMax, "1 to 1024 MiB")
+      << 20;
+}
+
 CommandLine Believe(const Typed& typed) {
   Reader reader;
   CommandLine line;
@@ -124,11 +186,40 @@ CommandLine Believe(const Typed& typed) {
       reader.Number("--cache-mb", typed.cache_mb, kCacheMbMin, kCacheMbMax,
                     "16 to 16777216 MiB, or 0 for a quarter of memory", /*zero_too=*/true)
       << 20;
-  line.options.session_timeout = std::chrono::seconds(reader.Number(
-      "--session-timeout", typed.session_timeout, 1, kTimeoutSecondsMax, "1 to 86400 seconds"));
+  line.options.session_timeout = reader.Seconds("--session-timeout", typed.session_timeout, 1,
+                                                kTimeoutSecondsMax, "1 to 86400 seconds");
+  BelieveLive(typed, reader, line.options);
   line.log_level = reader.OneOf("--log-level", typed.log_level, kLogLevels);
   if (!reader.error().empty()) return Leave(kUsageStatus, reader.error());
   return line;
+}
+
+void AddLive(CLI::App& serve, Typed& typed) {
+  serve
+      .add_option("--publish", typed.publish,
+                  "Paths that may be published to: off, any, or those below PREFIX (/live)")
+      ->type_name("PREFIX");
+  serve.add_flag("--publish-takeover", typed.takeover,
+                 "A second publisher of a path replaces the first instead of being refused");
+  serve
+      .add_option(kPublisherLoss, typed.publisher_loss,
+                  "end: readers' sessions end with the publisher; hold:SECONDS: they wait so long "
+                  "for him to return (end)")
+      ->type_name("WHAT");
+  serve
+      .add_option("--describe-wait", typed.describe_wait,
+                  "Seconds that DESCRIBE waits for a publisher before it is 404 (0)")
+      ->type_name("S");
+  serve
+      .add_option("--join", typed.join,
+                  "Where live readers start: key-frame, the newest one, or live-edge (key-frame)")
+      ->type_name("WHERE");
+  serve.add_option("--live-window", typed.live_window, "Seconds kept of each published stream (5)")
+      ->type_name("S");
+  serve
+      .add_option("--live-window-mb", typed.live_window_mb,
+                  "MiB kept of each published stream at most (32)")
+      ->type_name("M");
 }
 
 CLI::App* AddServe(CLI::App& app, Typed& typed) {
@@ -154,13 +245,31 @@ CLI::App* AddServe(CLI::App& app, Typed& typed) {
       ->add_option("--log-level", typed.log_level,
                    "trace, debug, info, warning, error or off (info)")
       ->type_name("LEVEL");
+  AddLive(*serve, typed);
   serve->footer(kExamples);
   return serve;
+}
+
+// "hold 30" is one value in two words: made "hold:30" here, where DIR cannot be taken for it.
+std::vector<std::string> JoinHold(int argc, const char* const* argv) {
+  std::vector<std::string> words(argv, argv + argc);
+  const std::string with_equals = std::string(kPublisherLoss) + "=hold";
+  for (std::size_t i = 1; i + 1 < words.size(); ++i) {
+    const bool holds =
+        words[i] == with_equals || (words[i] == kHold && words[i - 1] == kPublisherLoss);
+    if (!holds || words[i + 1].starts_with("--")) continue;
+    words[i] += ":" + words[i + 1];
+    words.erase(words.begin() + static_cast<std::ptrdiff_t>(i) + 1);
+  }
+  return words;
 }
 
 }  // namespace
 
 CommandLine ParseCommandLine(int argc, const char* const* argv) {
+  const std::vector<std::string> words = JoinHold(argc, argv);
+  std::vector<const char*> pointers;
+  for (const std::string& word : words) pointers.push_back(word.c_str());
   // CLI11 reports through exceptions; none leaves this function.
   Typed typed;
   CLI::App app("Millrace, an RTSP media server", "millrace");
@@ -168,7 +277,7 @@ CommandLine ParseCommandLine(int argc, const char* const* argv) {
     app.set_version_flag("--version", "millrace " MILLRACE_VERSION);
     app.footer(kExamples);
     const CLI::App* serve = AddServe(app, typed);
-    app.parse(argc, argv);
+    app.parse(static_cast<int>(pointers.size()), pointers.data());
     if (!serve->parsed()) {
       return Leave(kUsageStatus,
                    "millrace: nothing to do; try 'millrace serve DIR' or 'millrace --help'\n");

@@ -1,4 +1,4 @@
-// A viewer's stream over UDP: GSO trains straight out of the shared block.
+// A viewer's stream over UDP: GSO trains straight out of shared memory.
 //
 // Shard: home's only.
 // Limits: at most Limits::burst_packets per visit of the pacer, and visits are a millisecond apart.
@@ -14,24 +14,26 @@
 
 namespace millrace {
 
-class UdpSender final : public Sender, private TrainOwner {
+class UdpTransport final : public Transport, private TrainOwner {
  public:
   // `destination` and `rtcp_destination` in the family of the context's sockets.
-  UdpSender(SenderContext* context, PresentationRef presentation, std::size_t stream,
-            SenderObserver* observer, const Endpoint& destination,
-            const Endpoint& rtcp_destination);
+  UdpTransport(SenderContext* context, const Endpoint& destination,
+               const Endpoint& rtcp_destination)
+      : context_(context), destination_(destination), rtcp_destination_(rtcp_destination) {}
+
+  void OnDue(Instant now) override;
 
   const Endpoint& destination() const { return destination_; }
   const Endpoint& rtcp_destination() const { return rtcp_destination_; }
 
  private:
-  void OnDue(Instant now) override;
   void OnTrainSent(std::int32_t result, bool gso_refused) override;
   void AddTrain();
 
+  SenderContext* const context_;
   const Endpoint destination_;
   const Endpoint rtcp_destination_;
-  Run in_flight_;  // between OnDue and the batch's flush
+  Sender::Run in_flight_;  // between OnDue and the batch's flush
   Instant due_now_{};
   bool gso_works_ = true;   // for this route; a refusal is remembered
   bool congested_ = false;  // the last train did not leave whole

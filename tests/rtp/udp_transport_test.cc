@@ -1,4 +1,4 @@
-#include "rtp/udp_sender.h"
+#include "rtp/udp_transport.h"
 
 #include <gtest/gtest.h>
 

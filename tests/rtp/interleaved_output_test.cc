@@ -1,4 +1,4 @@
-#include "rtp/interleaved_sender.h"
+#include "rtp/interleaved_output.h"
 
 #include <gtest/gtest.h>
 
@@ -207,10 +207,7 @@ TEST_P(InterleavedSeeds, AnyMixOfShortWritesPausesAndAnswersKeepsEveryFrameWhole
     }
     if (random.Chance(0.03)) {
       const Duration media = clock.MediaAt(w.now);
-      for (auto& sender : w.senders) {
-        sender->Withdraw();
-        sender->Stop();
-      }
+      for (auto& sender : w.senders) sender->Stop();
       w.Tick(w.now + 1ms);
       clock = {w.now, media, std::nullopt};
       for (auto& sender : w.senders) {

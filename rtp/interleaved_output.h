@@ -24,7 +24,7 @@
 
 namespace millrace {
 
-class InterleavedSender;
+class InterleavedTransport;
 class InterleavedOutput;
 
 // The outputs of a shard that have something to send this tick.
@@ -78,17 +78,17 @@ class InterleavedOutput final : private TrainOwner {
 
  private:
   friend class OutputQueue;
-  friend class InterleavedSender;
+  friend class InterleavedTransport;
 
   struct Part {
-    InterleavedSender* sender;
+    InterleavedTransport* transport;
     Sender::Run run;
   };
   static constexpr std::size_t kPartsMax = 4;  // streams per send; more take turns
 
   void Enqueue();
-  void AddReady(InterleavedSender* sender);
-  void RemoveReady(InterleavedSender* sender);
+  void AddReady(InterleavedTransport* transport);
+  void RemoveReady(InterleavedTransport* transport);
   void Gather(Instant now);
   std::uint32_t GatherFrames(const Part& part, iovec* iov);
   void OnTrainSent(std::int32_t result, bool gso_refused) override;
@@ -108,35 +108,35 @@ class InterleavedOutput final : private TrainOwner {
   std::uint32_t answers_pending_ = 0;
   std::size_t answers_end_ = 0;  // of pending_, behind the last answer
   std::string pending_;
-  InterleavedSender* ready_first_ = nullptr;  // senders with something due, first come first served
-  InterleavedSender* ready_last_ = nullptr;
+  InterleavedTransport* ready_first_ =
+      nullptr;  // those with something due, first come first served
+  InterleavedTransport* ready_last_ = nullptr;
   std::array<Part, kPartsMax> parts_;  // between Gather and the batch's flush
   std::size_t offered_ = 0;
   Instant gathered_at_{};
   Instant last_progress_{};
 };
 
-class InterleavedSender final : public Sender {
+class InterleavedTransport final : public Transport {
  public:
-  InterleavedSender(SenderContext* context, PresentationRef presentation, std::size_t stream,
-                    SenderObserver* observer, InterleavedOutput* output, std::uint8_t channel);
-  ~InterleavedSender() override;
+  InterleavedTransport(InterleavedOutput* output, std::uint8_t channel)
+      : output_(output), channel_(channel) {}
+  ~InterleavedTransport() override { Withdraw(); }
 
   std::uint8_t channel() const { return channel_; }
   InterleavedOutput* output() const { return output_; }
 
-  // Leaves the connection's queue; call with Stop.
-  void Withdraw();
+  void OnDue(Instant) override { output_->AddReady(this); }
+  void Withdraw() override { output_->RemoveReady(this); }
 
  private:
   friend class InterleavedOutput;
-  void OnDue(Instant now) override;
 
   InterleavedOutput* const output_;
   const std::uint8_t channel_;
   bool ready_ = false;
-  InterleavedSender* ready_next_ = nullptr;
-  InterleavedSender* ready_previous_ = nullptr;
+  InterleavedTransport* ready_next_ = nullptr;
+  InterleavedTransport* ready_previous_ = nullptr;
 };
 
 }  // namespace millrace

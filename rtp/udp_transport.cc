@@ -1,49 +1,40 @@
-#include "rtp/udp_sender.h"
+#include "rtp/udp_transport.h"
 
 #include <cerrno>
-#include <utility>
 
 namespace millrace {
 
-UdpSender::UdpSender(SenderContext* context, PresentationRef presentation, std::size_t stream,
-                     SenderObserver* observer, const Endpoint& destination,
-                     const Endpoint& rtcp_destination)
-    : Sender(context, std::move(presentation), stream, observer),
-      destination_(destination),
-      rtcp_destination_(rtcp_destination) {}
-
-void UdpSender::OnDue(Instant now) {
+void UdpTransport::OnDue(Instant now) {
   due_now_ = now;
   auto left = static_cast<std::uint32_t>(context_->limits->burst_packets);
   for (;;) {
-    in_flight_ = Due(now, gso_works_ ? left : 1, /*equal_sizes=*/true);
-    if (in_flight_.count == 0) return Reschedule(now);
+    in_flight_ = sender().Due(now, gso_works_ ? left : 1, /*equal_sizes=*/true);
+    if (in_flight_.count == 0) return sender().Reschedule(now);
     AddTrain();
     left -= in_flight_.count;
-    if (left == 0 || !LateBehind(in_flight_, now)) return;
+    if (left == 0 || !sender().LateBehind(in_flight_, now)) return;
     context_->batch->Flush();
     if (congested_) return;
   }
 }
 
-void UdpSender::AddTrain() {
+void UdpTransport::AddTrain() {
   SendBatch& batch = *context_->batch;
-  const Run& run = in_flight_;
+  const Sender::Run& run = in_flight_;
   const std::size_t iovecs = run.patch.identity() ? 1 : 2 * run.count;
   if (!batch.HasRoom(iovecs, run.count * kRtpHeaderBytes)) batch.Flush();
-  const PacketBlock& block = *run.block;
-  const std::uint16_t segment = block.packets()[run.first].length;
-  auto* bytes = const_cast<std::uint8_t*>(block.bytes());  // iovec knows no const; sends only read
+  const std::uint16_t segment = run.packets[0].length;
+  auto* bytes = const_cast<std::uint8_t*>(run.memory);  // iovec knows no const; sends only read
   if (run.patch.identity()) {
     iovec* iov = batch.Iovecs(1);
-    *iov = {bytes + block.packets()[run.first].offset, run.bytes};
+    *iov = {bytes + run.packets[0].offset, run.bytes};
     batch.AddTrain(context_->rtp_socket, &destination_, {iov, 1}, segment, run.count, this);
     return;
   }
   iovec* iov = batch.Iovecs(2 * run.count);
   std::uint8_t* headers = batch.Scratch(run.count * kRtpHeaderBytes);
   for (std::uint32_t i = 0; i < run.count; ++i) {
-    const PacketEntry& entry = block.packets()[run.first + i];
+    const PacketEntry& entry = run.packets[i];
     std::uint8_t* header = headers + i * kRtpHeaderBytes;
     run.patch.Apply(bytes + entry.offset, header);
     iov[2 * i] = {header, kRtpHeaderBytes};
@@ -53,7 +44,7 @@ void UdpSender::AddTrain() {
                  this);
 }
 
-void UdpSender::OnTrainSent(std::int32_t result, bool gso_refused) {
+void UdpTransport::OnTrainSent(std::int32_t result, bool gso_refused) {
   ShardCounters& counters = *context_->counters;
   if (gso_refused) {
     gso_works_ = false;
@@ -62,7 +53,7 @@ void UdpSender::OnTrainSent(std::int32_t result, bool gso_refused) {
   congested_ = result == -EAGAIN || result == -ENOBUFS || result == -ENOMEM;
   if (congested_) {
     counters.udp_congested.Add();
-    Reschedule(due_now_);  // the pacer comes back in a millisecond
+    sender().Reschedule(due_now_);  // the pacer comes back in a millisecond
     return;
   }
   std::uint32_t sent = in_flight_.count;
@@ -70,7 +61,7 @@ void UdpSender::OnTrainSent(std::int32_t result, bool gso_refused) {
     // Single datagrams may have gone part of the way.
     std::uint32_t bytes = 0;
     for (sent = 0; sent < in_flight_.count; ++sent) {
-      bytes += in_flight_.block->packets()[in_flight_.first + sent].length;
+      bytes += in_flight_.packets[sent].length;
       if (bytes > static_cast<std::uint32_t>(result)) break;
     }
     congested_ = sent < in_flight_.count;
@@ -80,8 +71,8 @@ void UdpSender::OnTrainSent(std::int32_t result, bool gso_refused) {
   } else {
     counters.udp_send_errors.Add();  // no route to this peer: his loss, time goes on
   }
-  Advance(in_flight_, sent);
-  Reschedule(due_now_);
+  sender().Advance(in_flight_, sent);
+  sender().Reschedule(due_now_);
 }
 
 }  // namespace millrace

@@ -1,8 +1,7 @@
-#include "rtp/interleaved_sender.h"
+#include "rtp/interleaved_output.h"
 
 #include <algorithm>
 #include <cerrno>
-#include <utility>
 
 namespace millrace {
 namespace {
@@ -83,34 +82,33 @@ std::optional<Instant> InterleavedOutput::stalled_since() const {
   return last_progress_;
 }
 
-void InterleavedOutput::AddReady(InterleavedSender* sender) {
-  if (!sender->ready_) {
-    sender->ready_ = true;
-    sender->ready_next_ = nullptr;
-    sender->ready_previous_ = ready_last_;
-    (ready_last_ != nullptr ? ready_last_->ready_next_ : ready_first_) = sender;
-    ready_last_ = sender;
+void InterleavedOutput::AddReady(InterleavedTransport* transport) {
+  if (!transport->ready_) {
+    transport->ready_ = true;
+    transport->ready_next_ = nullptr;
+    transport->ready_previous_ = ready_last_;
+    (ready_last_ != nullptr ? ready_last_->ready_next_ : ready_first_) = transport;
+    ready_last_ = transport;
   }
   Enqueue();
 }
 
-void InterleavedOutput::RemoveReady(InterleavedSender* sender) {
-  if (!sender->ready_) return;
-  sender->ready_ = false;
-  (sender->ready_previous_ != nullptr ? sender->ready_previous_->ready_next_ : ready_first_) =
-      sender->ready_next_;
-  (sender->ready_next_ != nullptr ? sender->ready_next_->ready_previous_ : ready_last_) =
-      sender->ready_previous_;
+void InterleavedOutput::RemoveReady(InterleavedTransport* transport) {
+  if (!transport->ready_) return;
+  transport->ready_ = false;
+  (transport->ready_previous_ != nullptr ? transport->ready_previous_->ready_next_ : ready_first_) =
+      transport->ready_next_;
+  (transport->ready_next_ != nullptr ? transport->ready_next_->ready_previous_ : ready_last_) =
+      transport->ready_previous_;
 }
 
 std::uint32_t InterleavedOutput::GatherFrames(const Part& part, iovec* iov) {
-  const PacketBlock& block = *part.run.block;
-  auto* bytes = const_cast<std::uint8_t*>(block.bytes());  // sends only read
+  auto* bytes = const_cast<std::uint8_t*>(part.run.memory);  // sends only read
   std::uint8_t* heads = context_->batch->Scratch(part.run.count * kFrameHeadBytes);
   for (std::uint32_t i = 0; i < part.run.count; ++i) {
-    const PacketEntry& entry = block.packets()[part.run.first + i];
+    const PacketEntry& entry = part.run.packets[i];
     std::uint8_t* head = heads + i * kFrameHeadBytes;
-    WritePrefix(head, part.sender->channel_, entry.length);
+    WritePrefix(head, part.transport->channel_, entry.length);
     part.run.patch.Apply(bytes + entry.offset, head + kPrefixBytes);
     iov[2 * i] = {head, kFrameHeadBytes};
     iov[2 * i + 1] = {bytes + entry.offset + kRtpHeaderBytes, entry.length - kRtpHeaderBytes};
@@ -132,14 +130,14 @@ void InterleavedOutput::Gather(Instant now) {
   offered_ = pending_.size();
   if (!pending_.empty()) iov[iov_count++] = {pending_.data(), pending_.size()};
   while (ready_first_ != nullptr && part_count_ < kPartsMax) {
-    InterleavedSender* sender = ready_first_;
-    RemoveReady(sender);
-    const Sender::Run run = sender->Due(now, burst, /*equal_sizes=*/false);
+    InterleavedTransport* transport = ready_first_;
+    RemoveReady(transport);
+    const Sender::Run run = transport->sender().Due(now, burst, /*equal_sizes=*/false);
     if (run.count == 0) {
-      sender->Reschedule(now);
+      transport->sender().Reschedule(now);
       continue;
     }
-    parts_[part_count_] = {sender, run};
+    parts_[part_count_] = {transport, run};
     iov_count += GatherFrames(parts_[part_count_++], iov + iov_count);
   }
   if (iov_count == 0) return;
@@ -150,11 +148,11 @@ void InterleavedOutput::Gather(Instant now) {
 }
 
 bool InterleavedOutput::SettlePart(const Part& part, std::size_t* bytes) {
-  const PacketBlock& block = *part.run.block;
+  const std::uint8_t* const bytes_at = part.run.memory;
   std::uint32_t sent = 0;
   bool whole = true;
   for (; sent < part.run.count; ++sent) {
-    const PacketEntry& entry = block.packets()[part.run.first + sent];
+    const PacketEntry& entry = part.run.packets[sent];
     const std::size_t frame = kPrefixBytes + entry.length;
     if (*bytes >= frame) {
       *bytes -= frame;
@@ -163,23 +161,23 @@ bool InterleavedOutput::SettlePart(const Part& part, std::size_t* bytes) {
     whole = false;
     if (*bytes > 0) {  // torn: its rest goes first next time
       std::uint8_t head[kFrameHeadBytes];
-      WritePrefix(head, part.sender->channel_, entry.length);
-      part.run.patch.Apply(block.bytes() + entry.offset, head + kPrefixBytes);
+      WritePrefix(head, part.transport->channel_, entry.length);
+      part.run.patch.Apply(bytes_at + entry.offset, head + kPrefixBytes);
       const std::size_t head_sent = std::min(*bytes, kFrameHeadBytes);
       pending_.append(AsText(head + head_sent, kFrameHeadBytes - head_sent));
       const std::size_t body_sent = kRtpHeaderBytes + (*bytes - head_sent);
-      pending_.append(AsText(block.bytes() + entry.offset + body_sent, entry.length - body_sent));
+      pending_.append(AsText(bytes_at + entry.offset + body_sent, entry.length - body_sent));
       *bytes = 0;
       ++sent;
     }
     break;
   }
   context_->counters->tcp_packets_sent.Add(sent);
-  part.sender->Advance(part.run, sent);
+  part.transport->sender().Advance(part.run, sent);
   if (sent == part.run.count) {
-    part.sender->Reschedule(gathered_at_);
+    part.transport->sender().Reschedule(gathered_at_);
   } else {
-    AddReady(part.sender);  // its cursor waits for the socket
+    AddReady(part.transport);  // its cursor waits for the socket
   }
   return whole;
 }
@@ -206,18 +204,5 @@ void InterleavedOutput::OnTrainSent(std::int32_t result, bool) {
   for (std::size_t i = 0; i < part_count_; ++i) SettlePart(parts_[i], &bytes);
   part_count_ = 0;
 }
-
-InterleavedSender::InterleavedSender(SenderContext* context, PresentationRef presentation,
-                                     std::size_t stream, SenderObserver* observer,
-                                     InterleavedOutput* output, std::uint8_t channel)
-    : Sender(context, std::move(presentation), stream, observer),
-      output_(output),
-      channel_(channel) {}
-
-InterleavedSender::~InterleavedSender() { Withdraw(); }
-
-void InterleavedSender::Withdraw() { output_->RemoveReady(this); }
-
-void InterleavedSender::OnDue(Instant) { output_->AddReady(this); }
 
 }  // namespace millrace

@@ -1,4 +1,4 @@
-#include "rtp/sender.h"
+#include "rtp/vod_sender.h"
 
 #include <gtest/gtest.h>
 
@@ -14,28 +14,36 @@ namespace {
 using namespace millrace::testing;  // NOLINT: the helpers of these tests
 
 // The transport that keeps what it is given.
-class SinkSender final : public Sender {
+class SinkTransport final : public Transport {
  public:
-  using Sender::Sender;
+  void OnDue(Instant now) override {
+    const Sender::Run run = sender().Due(now, packets_max, equal_sizes);
+    for (std::uint32_t i = 0; i < run.count; ++i) {
+      const PacketEntry& packet = run.packets[i];
+      Bytes bytes(run.memory + packet.offset, run.memory + packet.offset + packet.length);
+      run.patch.Apply(bytes.data(), bytes.data());
+      seen.push_back(ReadTestPacket(bytes, now));
+      if (run.patch.identity()) ++untouched;
+    }
+    sender().Advance(run, run.count);
+    sender().Reschedule(now);
+  }
 
   std::vector<SeenPacket> seen;
   std::uint32_t packets_max = 16;
   bool equal_sizes = true;
   std::size_t untouched = 0;  // packets that needed no patch
+};
 
- private:
-  void OnDue(Instant now) override {
-    const Run run = Due(now, packets_max, equal_sizes);
-    for (std::uint32_t i = 0; i < run.count; ++i) {
-      const auto packet = run.block->packet(run.first + i);
-      Bytes bytes(packet.begin(), packet.end());
-      run.patch.Apply(bytes.data(), bytes.data());
-      seen.push_back(ReadTestPacket(bytes, now));
-      if (run.patch.identity()) ++untouched;
-    }
-    Advance(run, run.count);
-    Reschedule(now);
-  }
+struct SinkSender : VodSender {
+  SinkSender(SenderContext* context, PresentationRef film, std::size_t stream,
+             SenderObserver* observer, SinkTransport* into = new SinkTransport)
+      : VodSender(context, std::move(film), stream, observer, std::unique_ptr<Transport>(into)),
+        sink(*into),
+        seen(into->seen) {}
+
+  SinkTransport& sink;
+  std::vector<SeenPacket>& seen;
 };
 
 // Display order I0 P3 B1 B2 P6 B4 B5 …; shown one frame after its decoding at the earliest.
@@ -76,7 +84,7 @@ TEST(Sender, AFreshViewerFromTheStartGetsEveryPacketUntouched) {
   w.RunUntil(kT0 + 5s);
   EXPECT_EQ(IdsOf(w.sender.seen), w.source.AllIds(0));
   EXPECT_EQ(FindSequenceGap(w.sender.seen), "");
-  EXPECT_EQ(w.sender.untouched, 300u);
+  EXPECT_EQ(w.sender.sink.untouched, 300u);
   EXPECT_EQ(w.sender.seen[0].ssrc, 0xabc00u);
   EXPECT_EQ(w.sender.packets_sent(), 300u);
   EXPECT_EQ(w.sender.octets_sent(), 300u * 100);
@@ -105,7 +113,7 @@ TEST(Sender, NumbersGoOnOverBlocksWhoseOwnDoNotJoin) {
   w.RunUntil(kT0 + 5s);
   EXPECT_EQ(IdsOf(w.sender.seen), w.source.AllIds(0));
   EXPECT_EQ(FindSequenceGap(w.sender.seen), "");
-  EXPECT_EQ(w.sender.untouched, 50u);  // the first block
+  EXPECT_EQ(w.sender.sink.untouched, 50u);  // the first block
 }
 
 TEST(Sender, AFreshViewerInTheMiddleTakesTheNumbersOfTheCache) {
@@ -117,7 +125,7 @@ TEST(Sender, AFreshViewerInTheMiddleTakesTheNumbersOfTheCache) {
   w.RunUntil(kT0 + 5s);
   EXPECT_EQ(w.sender.seen.size(), 70u);
   EXPECT_EQ(w.sender.seen[0].id, 30u);
-  EXPECT_EQ(w.sender.untouched, 70u);
+  EXPECT_EQ(w.sender.sink.untouched, 70u);
 }
 
 TEST(Sender, ASeekGoesOnWithTheViewersNumbersAndShiftsHisTimestamps) {
@@ -234,8 +242,8 @@ TEST_P(SenderSeeds, PausesAndEndsInAnyOrderLoseNoPacketAndRepeatNone) {
   TestStream stream = VideoWithBFrames(25);
   stream.number_gap = GetParam() % 2 == 0 ? 0 : 77;
   OneSender w(stream);
-  w.sender.packets_max = static_cast<std::uint32_t>(1 + random.Below(16));
-  w.sender.equal_sizes = random.Chance(0.5);
+  w.sender.sink.packets_max = static_cast<std::uint32_t>(1 + random.Below(16));
+  w.sender.sink.equal_sizes = random.Chance(0.5);
   const auto some_end = [&](Duration media) -> std::optional<Duration> {
     if (random.Chance(0.3)) return std::nullopt;
     return std::max(Duration(0s), media - 100ms + MillisBelow(800, random));
