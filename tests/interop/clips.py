@@ -41,15 +41,30 @@ RECIPES = {
     "long.mp4": _lavfi(40) + X264 + AAC,
 }
 
+# For publishing, in real time: a reader soon has a key frame to join at.
+LIVE_SECONDS = 9
 
-def make(folder, names=None):
+
+def _every_second(encoder):
+    return [word.replace(str(KEY_FRAME_EVERY), str(RATE)) for word in encoder]
+
+
+LIVE_RECIPES = {
+    "live_h264.mp4": _lavfi(LIVE_SECONDS) + _every_second(X264) + AAC,
+    "live_h265.mp4": _lavfi(LIVE_SECONDS, rate=44100) + _every_second(X265) + ["-tag:v", "hvc1"]
+                     + AAC,
+}
+
+
+def make(folder, names=None, recipes=None):
     """Makes what is missing of the clips; returns their folder. Several tests may do so at once."""
-    recipe_hash = hashlib.md5(json.dumps(RECIPES).encode()).hexdigest()[:8]
+    recipes = recipes or RECIPES
+    recipe_hash = hashlib.md5(json.dumps(recipes).encode()).hexdigest()[:8]
     clips = os.path.join(os.path.abspath(folder), f"clips-{recipe_hash}")
     os.makedirs(clips, exist_ok=True)
     with open(os.path.join(folder, "clips.lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for name, recipe in RECIPES.items():
+        for name, recipe in recipes.items():
             path = os.path.join(clips, name)
             if os.path.exists(path) or (names and name not in names):
                 continue
@@ -99,9 +114,10 @@ class Reference:
 
     def _read_times(self):
         # A raw stream has no times; it is a copy of a clip that has.
-        source = RECIPES[os.path.basename(self.path)][1]
-        timed = (self.path if self.has_audio
-                 else os.path.join(os.path.dirname(self.path), source[1:]))
+        timed = self.path
+        if not self.has_audio:
+            source = RECIPES[os.path.basename(self.path)][1]
+            timed = os.path.join(os.path.dirname(self.path), source[1:])
         shown = json.loads(interop.tool(
             "ffprobe", "-v", "error", "-show_packets", "-show_streams", "-of", "json",
             "-show_entries",
@@ -119,6 +135,15 @@ class Reference:
         self.audio_times = [time - start for time in audio_times]
         self.audio_rate = next((int(stream["sample_rate"]) for stream in streams
                                 if stream["codec_type"] == "audio"), None)
+
+    def key_frame_starts(self):
+        """Where in `units` the key frames begin: at their slice, or at what belongs to it and
+        stands before it."""
+        pictures = [i for i, unit in enumerate(self._media) if interop.is_picture(unit, self.codec)]
+        starts = set()
+        for before, picture, key in zip([-1, *pictures], pictures, self.video_keys):
+            starts.update(range(before + 1, picture + 1) if key else ())
+        return starts
 
     def key_frame_at_or_before(self, npt):
         """Index of it in decode order."""

@@ -184,6 +184,23 @@ def expect_same_list(got, wanted, what):
     raise AssertionError(counts)
 
 
+def expect_run(got, wanted, what, starts=None, tail_max=0):
+    """`got` is a run of `wanted`, to its end but for `tail_max`; if `starts` is given, from one of
+    these places on. Returns where it begins; an item may be there more than once."""
+    expect(got, f"not one of {len(wanted)} {what} came")
+    places = [i for i, item in enumerate(wanted) if item == got[0]]
+    expect(places, f"the first of the {what} is none of the file's")
+    allowed = [place for place in places if starts is None or place in starts]
+    expect(allowed, f"the {what} begin at {places[:4]}, where none may")
+    for place in allowed:
+        if wanted[place:place + len(got)] == got:
+            missing = len(wanted) - place - len(got)
+            expect(missing <= tail_max, f"{missing} {what} are missing at the end")
+            return place
+    expect_same_list(got, wanted[allowed[0]:], what)
+    raise AssertionError(f"the {what} are no run of the file's")
+
+
 # --- Tools
 
 def have(*programs):

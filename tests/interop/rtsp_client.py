@@ -99,6 +99,24 @@ def parse_rtcp(data, at):
     return reports
 
 
+ReportBlock = collections.namedtuple("ReportBlock", "ssrc fraction lost highest jitter")
+
+
+def report_blocks(data):
+    """What the SR and RR of one compound say of the streams received (RFC 3550 section 6.4.1)."""
+    blocks = []
+    while data:
+        length = 4 * (struct.unpack(">H", data[2:4])[0] + 1)
+        packet, data = data[:length], data[length:]
+        at = {200: 28, 201: 8}.get(packet[1], len(packet))
+        for _ in range(packet[0] & 31 if at < len(packet) else 0):
+            ssrc, loss, highest, jitter = struct.unpack(">IIII", packet[at:at + 16])
+            lost = (loss & 0xFFFFFF) - (1 << 24 if loss & 0x800000 else 0)
+            blocks.append(ReportBlock(ssrc, loss >> 24, lost, highest, jitter))
+            at += 24
+    return blocks
+
+
 class Client:
     """One connection. Streams are numbered by channel // 2, or as `udp_ports` makes them."""
 
@@ -119,6 +137,7 @@ class Client:
         self.responses = []
         self.rtp = collections.defaultdict(list)
         self.rtcp = collections.defaultdict(list)
+        self.blocks = collections.defaultdict(list)  # of the reports that came
         self.udp = {}  # socket: (stream, is_rtcp)
         self.rtcp_sockets = {}
         self.closed_at = None
@@ -208,6 +227,18 @@ class Client:
             rtcp.close()
         raise AssertionError("no free pair of ports")
 
+    def describe(self, path):
+        """The session description, and the URL of each of its streams."""
+        response = self.ask("DESCRIBE", path, {"Accept": "application/sdp"})
+        if response.status != 200:
+            raise AssertionError(f"DESCRIBE: {response.text}")
+        sdp = response.body.decode()
+        base = (response["Content-Base"] or self.url(path)).rstrip("/")
+        controls = [re.search(r"(?m)^a=control:(\S+)", media).group(1)
+                    for media in re.split(r"(?m)^(?=m=)", sdp)[1:]]
+        return sdp, [control if control.startswith("rtsp:") else f"{base}/{control}"
+                     for control in controls]
+
     def play(self, path, range_=None, headers=None):
         headers = dict(headers or {})
         if range_:
@@ -263,6 +294,7 @@ class Client:
     def _take_packet(self, stream, is_rtcp, data, now):
         if is_rtcp:
             self.rtcp[stream] += parse_rtcp(data, now)
+            self.blocks[stream] += report_blocks(data)
         else:
             self.rtp[stream].append(Rtp(data, now))
 

@@ -1,4 +1,5 @@
-// load_check: many viewers of one URL, every packet checked. See --help.
+// load_check: many viewers of one URL, which it may publish itself; every packet checked. See
+// --help.
 #include <signal.h>
 #include <sys/resource.h>
 
@@ -14,11 +15,15 @@
 #include "core/clock.h"
 #include "tools/load_check/host_stats.h"
 #include "tools/load_check/options.h"
+#include "tools/load_check/publisher.h"
 #include "tools/load_check/report.h"
 #include "tools/load_check/worker.h"
 
 namespace millrace::load_check {
 namespace {
+
+// So that there is something to see for the first viewer.
+constexpr Duration kPublishFirst = 500ms;
 
 // A sample of everything that only grows.
 struct Sample {
@@ -38,7 +43,7 @@ void RaiseFileLimit() {
 class Run {
  public:
   explicit Run(const Options& options) : options_(options) {
-    const unsigned viewers = options.udp + options.tcp;
+    const unsigned viewers = options.udp + options.tcp + options.stalled;
     const Instant start = clock_.Now();
     ramp_end_ = start + options.ramp;
     finish_at_ = ramp_end_ + options.play_for;
@@ -46,11 +51,7 @@ class Run {
       workers_.push_back(std::make_unique<Worker>());
     }
     for (unsigned i = 0; i < viewers; ++i) {
-      // The TCP viewers are strewn evenly among the others.
-      const auto tcp_before = [&](std::uint64_t n) { return n * options.tcp / viewers; };
-      const bool tcp = tcp_before(i + 1) > tcp_before(i);
-      workers_[i % workers_.size()]->AddViewer(options.target,
-                                               tcp ? LowerTransport::kTcp : LowerTransport::kUdp,
+      workers_[i % workers_.size()]->AddViewer(options.target, RoleOf(i, viewers),
                                                start + options.ramp * i / viewers);
     }
   }
@@ -90,11 +91,31 @@ class Run {
     Report report;
     for (const std::unique_ptr<Worker>& worker : workers_) {
       for (const std::unique_ptr<Viewer>& viewer : worker->viewers()) report.AddViewer(*viewer);
+      for (LowerTransport transport : {LowerTransport::kUdp, LowerTransport::kTcp}) {
+        report.AddDelays(transport, worker->delays(transport));
+      }
     }
     return report;
   }
 
  private:
+  // Whether the i-th of `all` is one of `some` that are strewn evenly among them.
+  static bool IsAmong(std::uint64_t i, std::uint64_t some, std::uint64_t all) {
+    return (i + 1) * some / all > i * some / all;
+  }
+
+  ViewerRole RoleOf(std::uint64_t i, std::uint64_t viewers) const {
+    ViewerRole role;
+    const std::uint64_t over_tcp = options_.tcp + options_.stalled;
+    if (IsAmong(i, over_tcp, viewers)) {
+      role.transport = LowerTransport::kTcp;
+      role.reads_nothing = IsAmong(i * over_tcp / viewers, options_.stalled, over_tcp);
+    }
+    role.live = options_.publish_over.has_value();
+    role.settle = options_.settle;
+    return role;
+  }
+
   Sample Look() const {
     Sample sample;
     sample.at = clock_.Now();
@@ -131,14 +152,30 @@ int Main(int argc, char** argv) {
   }
   signal(SIGPIPE, SIG_IGN);
   RaiseFileLimit();
-  std::printf("%s: %u viewers over UDP, %u over TCP, starting over %.0f s, playing for %.0f s\n",
-              options->target.url.text.c_str(), options->udp, options->tcp,
-              ToSeconds(options->ramp), ToSeconds(options->play_for));
+  std::printf(
+      "%s: %u viewers over UDP, %u over TCP, %u that read nothing, starting over %.0f s, "
+      "playing for %.0f s\n",
+      options->target.url.text.c_str(), options->udp, options->tcp, options->stalled,
+      ToSeconds(options->ramp), ToSeconds(options->play_for));
   std::fflush(stdout);
 
+  std::optional<Publisher> publisher;
+  if (options->publish_over) {
+    publisher.emplace(options->target, *options->publish_over);
+    if (!publisher->Start()) {
+      std::printf("RESULT FAILED the publisher: %s\n", publisher->failure().c_str());
+      return 1;
+    }
+    std::this_thread::sleep_for(kPublishFirst);
+  }
   Run run(*options);
   const Window window = run.Play();
-  const Report report = run.MakeReport();
+  Report report = run.MakeReport();
+  if (publisher) {
+    publisher->Stop();
+    report.AddPublisher(*publisher);
+  }
+  if (options->delay_p99_max) report.set_delay_p99_max(*options->delay_p99_max);
   report.Print(window);
   const std::string verdict = report.Verdict();
   std::printf("RESULT %s%s\n", verdict.empty() ? "ok" : "FAILED ", verdict.c_str());

@@ -15,10 +15,15 @@ struct Options {
   Target target;
   unsigned udp = 0;
   unsigned tcp = 0;
-  Duration play_for{};  // from the end of the ramp
-  Duration ramp{};      // over which the viewers start, evenly
+  unsigned stalled = 0;  // over TCP, that read nothing once they play
+  Duration play_for{};   // from the end of the ramp
+  Duration ramp{};       // over which the viewers start, evenly
   unsigned threads = 1;
   pid_t server_pid = 0;  // 0: not told
+  // The URL is published by load_check itself, over this.
+  std::optional<LowerTransport> publish_over;
+  Duration settle{};  // of a live viewer, after PLAY, before its delay counts
+  std::optional<Duration> delay_p99_max;
 };
 
 // Nothing, with what is to be printed said already and `status` set, when there is nothing to run.

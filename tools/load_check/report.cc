@@ -20,6 +20,8 @@ void Row(const char* what, double udp, double tcp) {
   std::printf("%-36s %14.3f %14.3f\n", what, udp, tcp);
 }
 
+double Milliseconds(Duration duration) { return ToSeconds(duration) * 1e3; }
+
 double Percentile(std::vector<double> values, double share) {
   if (values.empty()) return 0;
   std::sort(values.begin(), values.end());
@@ -35,12 +37,19 @@ void Append(std::string& list, std::uint64_t count, const char* what) {
 }  // namespace
 
 void Report::AddViewer(const Viewer& viewer) {
+  if (viewer.reads_nothing()) {
+    ++deaf_.viewers;
+    if (viewer.closed_by_server()) ++deaf_.closed_by_server;
+    if (viewer.failed()) ++failures_[viewer.failure() + " (one that reads nothing)"];
+    return;
+  }
   Column& column = columns_[viewer.transport() == LowerTransport::kUdp ? 0 : 1];
   const ViewerResult result = viewer.Result();
   ++column.viewers;
   column.sum.counts.Add(result.counts);
   column.sum.sender_reports += result.sender_reports;
   column.sum.strangers += result.strangers;
+  column.sum.unstamped += result.unstamped;
   if (viewer.failed()) {
     ++failures_[viewer.failure()];
     return;
@@ -52,6 +61,39 @@ void Report::AddViewer(const Viewer& viewer) {
   const double behind = ToSeconds(result.behind);
   column.behind_max = std::max(column.behind_max, behind);
   if (behind > kStalledSeconds) ++column.stalled;
+}
+
+void Report::AddDelays(LowerTransport transport, const LiveDelays& delays) {
+  LiveDelays& sum = columns_[transport == LowerTransport::kUdp ? 0 : 1].delays;
+  sum.joining.Merge(delays.joining);
+  sum.live.Merge(delays.live);
+}
+
+void Report::AddPublisher(const Publisher& publisher) {
+  published_ = Published{publisher.packets(), publisher.late_max()};
+  if (!publisher.failure().empty()) ++failures_["the publisher: " + publisher.failure()];
+}
+
+void Report::PrintLive() const {
+  const auto row = [this](const char* what, const DelayHistogram LiveDelays::*part, auto value) {
+    Row(what, Milliseconds(value(columns_[0].delays.*part)),
+        Milliseconds(value(columns_[1].delays.*part)));
+  };
+  const auto percentile = [](double share) {
+    return [share](const DelayHistogram& delays) { return delays.Percentile(share); };
+  };
+  const auto longest = [](const DelayHistogram& delays) { return delays.max(); };
+  Row("live packets timed", columns_[0].delays.live.count(), columns_[1].delays.live.count());
+  row("delay, median ms", &LiveDelays::live, percentile(0.5));
+  row("delay, 99 % ms", &LiveDelays::live, percentile(0.99));
+  row("delay, worst ms", &LiveDelays::live, longest);
+  if (columns_[0].delays.joining.count() + columns_[1].delays.joining.count() > 0) {
+    row("delay while settling, 99 % ms", &LiveDelays::joining, percentile(0.99));
+    row("delay while settling, worst ms", &LiveDelays::joining, longest);
+  }
+  std::printf("published: %llu packets, the latest %.1f ms after it was due\n",
+              static_cast<unsigned long long>(published_->packets),
+              Milliseconds(published_->late_max));
 }
 
 void Report::Print(const Window& window) const {
@@ -77,6 +119,13 @@ void Report::Print(const Window& window) const {
       Percentile(tcp.to_first_packet, 0.99));
   Row("late starts (over 1 s)", udp.late_starts, tcp.late_starts);
   Row("media behind the clock, worst s", udp.behind_max, tcp.behind_max);
+
+  if (published_) PrintLive();
+  if (deaf_.viewers > 0) {
+    std::printf("viewers that read nothing: %llu, closed by the server: %llu\n",
+                static_cast<unsigned long long>(deaf_.viewers),
+                static_cast<unsigned long long>(deaf_.closed_by_server));
+  }
 
   const double gigabits = static_cast<double>(window.media_bytes) * 8 / 1e9;
   const double seconds = std::max(window.seconds, 1e-9);
@@ -113,6 +162,20 @@ std::string Report::Verdict() const {
   Append(list, counts.duplicates, "duplicates");
   Append(list, counts.Wrong(), "wrong packets");
   Append(list, columns_[0].sum.strangers, "packets from a wrong address");
+  Append(list, columns_[0].sum.unstamped + columns_[1].sum.unstamped,
+         "packets that were never published");
+  for (const Column& column : columns_) {
+    const Duration delay = column.delays.live.Percentile(0.99);
+    if (published_ && column.played > 0 && column.delays.live.count() == 0) {
+      Append(list, column.played, "viewers and not one live packet");
+    }
+    if (delay > delay_p99_max_) {
+      char text[80];
+      std::snprintf(text, sizeof(text), "a delay of %.1f ms at 99 %% of the packets over %s",
+                    Milliseconds(delay), &column == columns_.data() ? "UDP" : "TCP");
+      list.append(list.empty() ? "" : ", ").append(text);
+    }
+  }
   Append(list, columns_[0].stalled + columns_[1].stalled, "viewers whose media stood still");
   return list;
 }

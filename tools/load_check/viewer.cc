@@ -11,12 +11,17 @@
 #include <cstring>
 #include <utility>
 
+#include "tools/load_check/live_stream.h"
+
 namespace millrace::load_check {
 namespace {
 
 constexpr Duration kAnswerWithin = 10s;
 constexpr Duration kKeepAliveEvery = 20s;
 constexpr Duration kReportEvery = 5s;
+
+// So little that the server soon has nowhere to put its packets.
+constexpr int kDeafReceiveBytes = 4096;
 
 constexpr std::uint8_t kSenderReport = 200;
 constexpr std::uint8_t kReceiverReport = 201;
@@ -86,8 +91,8 @@ std::pair<unsigned, unsigned> PortRange(std::string_view text) {
 
 }  // namespace
 
-Viewer::Viewer(const Target& target, LowerTransport transport, std::uint32_t id, int epoll_fd)
-    : target_(target), transport_(transport), id_(id), epoll_fd_(epoll_fd) {}
+Viewer::Viewer(const Target& target, const ViewerRole& role, std::uint32_t id, int epoll_fd)
+    : target_(target), role_(role), id_(id), epoll_fd_(epoll_fd) {}
 
 Viewer::~Viewer() { Close(); }
 
@@ -98,6 +103,9 @@ void Viewer::Start(Instant now) {
   if (fd_ < 0) return FailErrno("socket");
   const int on = 1;
   setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  if (role_.reads_nothing) {
+    setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &kDeafReceiveBytes, sizeof(kDeafReceiveBytes));
+  }
   const auto* address = reinterpret_cast<const sockaddr*>(&target_.address);
   if (connect(fd_, address, AddressBytes(target_.address)) != 0 && errno != EINPROGRESS) {
     return FailErrno("connect");
@@ -213,10 +221,29 @@ void Viewer::OnFrame(unsigned channel, std::string_view payload, Instant now) {
   const std::span<const std::uint8_t> packet(reinterpret_cast<const std::uint8_t*>(payload.data()),
                                              payload.size());
   for (Track& track : tracks_) {
-    if (track.channel == channel) return track.check.OnPacket(packet, now);
+    if (track.channel == channel) return OnMedia(track, packet, now);
     if (track.channel + 1 == channel) return OnRtcp(packet);
   }
   if (!tracks_.empty()) tracks_.front().check.OnMalformed();
+}
+
+void Viewer::OnMedia(Track& track, std::span<const std::uint8_t> packet, Instant now) {
+  const bool first = !track.check.started();
+  track.check.OnPacket(packet, now);
+  if (!role_.live) return;
+  const auto index = static_cast<std::size_t>(&track - tracks_.data());
+  if (first && index == kLiveVideo && !StartsKeyFrame(packet)) {
+    return Fail("the first video packet does not start a key frame");
+  }
+  const std::optional<Instant> sent_at = SentAt(index, packet);
+  if (!sent_at) {
+    ++result_.unstamped;
+    return;
+  }
+  // What was there before the viewer joined tells nothing of the delay.
+  if (*sent_at < play_answered_at_) return;
+  const bool settled = *sent_at - play_answered_at_ >= role_.settle;
+  (settled ? role_.delays->live : role_.delays->joining).Add(now - *sent_at);
 }
 
 void Viewer::OnRtcp(std::span<const std::uint8_t> packet) {
@@ -243,7 +270,7 @@ void Viewer::ReadMedia(Track& track, bool rtcp, Scratch& scratch, Instant now) {
                             } else if (rtcp) {
                               OnRtcp(packet);
                             } else {
-                              track.check.OnPacket(packet, now);
+                              OnMedia(track, packet, now);
                             }
                           });
 }
@@ -259,7 +286,7 @@ void Viewer::OnResponse(const Response& response, Scratch& scratch, Instant now)
   if (state_ == State::kTeardown) {
     // What came before the answer is still to be counted.
     for (Track& track : tracks_) {
-      if (transport_ == LowerTransport::kUdp) ReadMedia(track, false, scratch, now);
+      if (role_.transport == LowerTransport::kUdp) ReadMedia(track, false, scratch, now);
     }
     return Close();
   }
@@ -294,7 +321,7 @@ void Viewer::SetupNext(Instant now) {
   const std::size_t index = tracks_set_up_;
   Track& track = tracks_[index];
   std::string header = "Transport: RTP/AVP";
-  if (transport_ == LowerTransport::kTcp) {
+  if (role_.transport == LowerTransport::kTcp) {
     track.channel = static_cast<unsigned>(2 * index);
     header.append("/TCP;unicast;interleaved=")
         .append(std::to_string(track.channel) + "-" + std::to_string(track.channel + 1));
@@ -321,7 +348,7 @@ void Viewer::OnSetUp(const Response& response, Instant now) {
   std::optional<std::uint32_t> ssrc;
   if (const auto text = Parameter(transport, "ssrc")) ssrc = ParseNumber(*text, 16);
   track.check.Expect(track.description.payload_type, track.description.clock_rate, ssrc);
-  if (transport_ == LowerTransport::kTcp) {
+  if (role_.transport == LowerTransport::kTcp) {
     const auto channels = Parameter(transport, "interleaved");
     if (!channels) return Fail("SETUP gave no channels");
     track.channel = PortRange(*channels).first;
@@ -334,7 +361,7 @@ void Viewer::OnSetUp(const Response& response, Instant now) {
   if (++tracks_set_up_ < tracks_.size()) return SetupNext(now);
   state_ = State::kPlay;
   play_sent_at_ = now;
-  Request("PLAY", aggregate_url_, "Range: npt=0-\r\n", now);
+  Request("PLAY", aggregate_url_, role_.live ? "Range: npt=now-\r\n" : "Range: npt=0-\r\n", now);
 }
 
 void Viewer::OnPlayStarted(const Response& response, Instant now) {
@@ -344,6 +371,8 @@ void Viewer::OnPlayStarted(const Response& response, Instant now) {
     if (sequence) track.check.ExpectFirst(*sequence);
   }
   state_ = State::kPlaying;
+  play_answered_at_ = now;
+  if (role_.reads_nothing) return StopReading();
   keep_alive_at_ = now + kKeepAliveEvery;
   report_at_ = now + kReportEvery;
 }
@@ -368,7 +397,7 @@ void Viewer::SendReceiverReports() {
     if (!track.check.started()) continue;
     const auto own_ssrc = static_cast<std::uint32_t>(0x10000000 + id_ * 16 + i);
     const auto report = BuildReport(own_ssrc, track.check);
-    if (transport_ == LowerTransport::kUdp) {
+    if (role_.transport == LowerTransport::kUdp) {
       // Lost or refused is no matter: the next one follows.
       sendto(track.ports.rtcp(), report.data(), report.size(), MSG_DONTWAIT,
              reinterpret_cast<const sockaddr*>(&*track.server_rtcp),
@@ -384,6 +413,7 @@ void Viewer::SendReceiverReports() {
 void Viewer::Finish(Instant now) {
   if (done()) return;
   if (state_ != State::kPlaying) return Fail(std::string("did not get to play: ") + Name(state_));
+  if (role_.reads_nothing) return Leave();
   Duration first = Duration::max();
   for (const Track& track : tracks_) {
     result_.behind = std::max(result_.behind, track.check.Behind(play_sent_at_, now));
@@ -405,6 +435,19 @@ ViewerResult Viewer::Result() const {
   ViewerResult result = result_;
   for (const Track& track : tracks_) result.counts.Add(track.check.counts());
   return result;
+}
+
+void Viewer::StopReading() {
+  epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, fd_, nullptr);
+  keep_alive_at_ = report_at_ = kNever;
+}
+
+void Viewer::Leave() {
+  tcp_info info{};
+  socklen_t bytes = sizeof(info);
+  getsockopt(fd_, IPPROTO_TCP, TCP_INFO, &info, &bytes);
+  closed_by_server_ = info.tcpi_state != TCP_ESTABLISHED;
+  Close();
 }
 
 void Viewer::Close() {

@@ -1,7 +1,8 @@
 // One viewer: its RTSP connection, its tracks and what went wrong with it.
 //
 // connect → DESCRIBE → SETUP per track → PLAY → media, GET_PARAMETER every 20 s and a receiver
-// report per track every 5 s → TEARDOWN. The first fault ends it, with a reason.
+// report per track every 5 s → TEARDOWN. The first fault ends it, with a reason. One that reads
+// nothing is deaf from the answer to PLAY on, and just leaves.
 //
 // Thread: one worker owns it and calls it; nothing in it is shared.
 #pragma once
@@ -17,6 +18,7 @@
 #include <vector>
 
 #include "core/clock.h"
+#include "tools/load_check/delay_histogram.h"
 #include "tools/load_check/rtsp_text.h"
 #include "tools/load_check/stream_check.h"
 #include "tools/load_check/udp_port_pair.h"
@@ -37,10 +39,20 @@ struct Scratch {
   std::vector<std::uint8_t> stream = std::vector<std::uint8_t>(kStreamBytes);
 };
 
+struct ViewerRole {
+  LowerTransport transport = LowerTransport::kUdp;
+  bool reads_nothing = false;  // once PLAY is answered
+  // What is played is a LiveStream; `delays` takes its packets' delays.
+  bool live = false;
+  Duration settle{};  // after the answer to PLAY, before a delay is a live one
+  LiveDelays* delays = nullptr;
+};
+
 struct ViewerResult {
   StreamCounts counts;
   std::uint64_t sender_reports = 0;
   std::uint64_t strangers = 0;  // datagrams from where the server does not send
+  std::uint64_t unstamped = 0;  // of a LiveStream that is played: packets without their time
   Duration to_first_packet{};
   Duration behind = Duration::min();  // the worst track's
 };
@@ -50,7 +62,7 @@ class Viewer {
   enum class State { kWaiting, kConnecting, kDescribe, kSetup, kPlay, kPlaying, kTeardown, kDone };
 
   // `id` and the socket's number within the viewer come back as epoll's data: id << 8 | socket.
-  Viewer(const Target& target, LowerTransport transport, std::uint32_t id, int epoll_fd);
+  Viewer(const Target& target, const ViewerRole& role, std::uint32_t id, int epoll_fd);
   ~Viewer();
   Viewer(const Viewer&) = delete;
   Viewer& operator=(const Viewer&) = delete;
@@ -65,7 +77,10 @@ class Viewer {
   void Abandon(std::string_view why) { Fail(why); }
 
   State state() const { return state_; }
-  LowerTransport transport() const { return transport_; }
+  LowerTransport transport() const { return role_.transport; }
+  bool reads_nothing() const { return role_.reads_nothing; }
+  // One that reads nothing: whether the server had enough of it before the time was up.
+  bool closed_by_server() const { return closed_by_server_; }
   bool done() const { return state_ == State::kDone; }
   bool failed() const { return !failure_.empty(); }
   const std::string& failure() const { return failure_; }
@@ -92,6 +107,7 @@ class Viewer {
   // How many of `bytes` were whole messages.
   std::size_t TakeMessages(std::string_view bytes, Scratch& scratch, Instant now);
   void OnFrame(unsigned channel, std::string_view payload, Instant now);
+  void OnMedia(Track& track, std::span<const std::uint8_t> packet, Instant now);
   void OnRtcp(std::span<const std::uint8_t> packet);
   void ReadMedia(Track& track, bool rtcp, Scratch& scratch, Instant now);
 
@@ -102,12 +118,15 @@ class Viewer {
   void OnPlayStarted(const Response& response, Instant now);
   void SendReceiverReports();
 
+  // Of one that reads nothing.
+  void StopReading();
+  void Leave();
   void Close();
   void Fail(std::string_view why);
   void FailErrno(std::string_view what);
 
   const Target& target_;
-  const LowerTransport transport_;
+  const ViewerRole role_;
   const std::uint32_t id_;
   const int epoll_fd_;
 
@@ -127,6 +146,8 @@ class Viewer {
   std::size_t tracks_set_up_ = 0;
 
   Instant play_sent_at_{};
+  Instant play_answered_at_ = kNever;
+  bool closed_by_server_ = false;
   Instant keep_alive_at_ = kNever;
   Instant report_at_ = kNever;
   ViewerResult result_;

@@ -22,9 +22,10 @@ Worker::~Worker() {
   close(epoll_fd_);
 }
 
-void Worker::AddViewer(const Target& target, LowerTransport transport, Instant start_at) {
+void Worker::AddViewer(const Target& target, ViewerRole role, Instant start_at) {
+  role.delays = &delays_[role.transport == LowerTransport::kUdp ? 0 : 1];
   const auto id = static_cast<std::uint32_t>(viewers_.size());
-  viewers_.push_back(std::make_unique<Viewer>(target, transport, id, epoll_fd_));
+  viewers_.push_back(std::make_unique<Viewer>(target, role, id, epoll_fd_));
   start_at_.push_back(start_at);
 }
 
@@ -50,10 +51,10 @@ void Worker::StartDue(Instant now) {
 void Worker::HandleEvents() {
   std::array<epoll_event, 256> events;
   const int count = epoll_wait(epoll_fd_, events.data(), static_cast<int>(events.size()), kWaitMs);
-  const Instant now = clock_.Now();
   for (int i = 0; i < count; ++i) {
     const std::uint64_t data = events[static_cast<std::size_t>(i)].data.u64;
-    viewers_[data >> 8]->OnSocket(static_cast<unsigned>(data & 0xff), scratch_, now);
+    // Of each anew: what it measures has its own delay, not that of those before it.
+    viewers_[data >> 8]->OnSocket(static_cast<unsigned>(data & 0xff), scratch_, clock_.Now());
   }
 }
 

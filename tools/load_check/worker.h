@@ -1,6 +1,7 @@
 // A thread with its share of the viewers and one epoll set.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <memory>
 #include <vector>
@@ -19,7 +20,7 @@ class Worker {
   Worker& operator=(const Worker&) = delete;
 
   // Before `Run`.
-  void AddViewer(const Target& target, LowerTransport transport, Instant start_at);
+  void AddViewer(const Target& target, ViewerRole role, Instant start_at);
   // Until every viewer is done: starts them, plays until `finish_at`, ends them.
   void Run(Instant finish_at);
 
@@ -27,6 +28,9 @@ class Worker {
   const Counter& media_bytes() const { return media_bytes_; }
   // After `Run`.
   const std::vector<std::unique_ptr<Viewer>>& viewers() const { return viewers_; }
+  const LiveDelays& delays(LowerTransport transport) const {
+    return delays_[transport == LowerTransport::kUdp ? 0 : 1];
+  }
 
  private:
   void StartDue(Instant now);
@@ -40,6 +44,7 @@ class Worker {
   std::vector<Instant> start_at_;  // of the viewer at the same place; ascending
   std::size_t started_ = 0;
   Scratch scratch_;
+  std::array<LiveDelays, 2> delays_;  // UDP, TCP
   Counter media_bytes_;
 };
 

@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+"""The live load check: one publisher, many readers of it, some of which read nothing; nobody else
+may lose a packet.
+
+    run_live_load.py MILLRACE LOAD_CHECK [--udp 100] [--tcp 20] [--stalled 5] [--for 8]
+                     [--backend NAME]… [--publisher tcp|udp]… [--strict]
+
+The defaults are a tenth of the full load, which is --udp 1000 --tcp 200 --stalled 50 --for 20.
+Without --backend both are run, without --publisher both lower transports. The delay from the
+publisher to the readers is always told; with --strict 99 % of the packets must stay below 20 ms.
+"""
+import argparse
+import subprocess
+import sys
+import tempfile
+
+sys.dont_write_bytecode = True  # leaves no cache in the source tree
+from run_load import free_port, stop, wait_until_served
+
+DELAY_P99_MS = 20
+
+
+def run_on(backend, publisher, options, empty):
+    """Whether a server with this backend passed, which includes leaving with status 0."""
+    print(f"\n== {backend}, published over {publisher}", flush=True)
+    port = free_port()
+    command = [options.load_check, f"rtsp://127.0.0.1:{port}/live/load", "--live",
+               "--udp", str(options.udp), "--tcp", str(options.tcp),
+               "--stalled", str(options.stalled), "--for", str(options.seconds),
+               "--ramp", str(options.ramp), "--settle", str(options.settle)]
+    if publisher == "udp":
+        command.append("--publisher-udp")
+    if options.strict:
+        command += ["--max-delay-p99", str(DELAY_P99_MS)]
+    with tempfile.TemporaryFile("w+") as log:
+        server = subprocess.Popen(
+            [options.millrace, "serve", empty, "--bind", "127.0.0.1", "--port", str(port),
+             "--backend", backend], stdout=log, stderr=subprocess.STDOUT)
+        ok = False
+        try:
+            if wait_until_served(server, port):
+                ok = subprocess.run([*command, "--server-pid", str(server.pid)],
+                                    timeout=options.seconds + options.ramp + 40,
+                                    check=False).returncode == 0
+            else:
+                print("run_live_load: the server did not come up")
+        except subprocess.TimeoutExpired:
+            print("run_live_load: load_check did not come to an end")
+        finally:
+            status = stop(server)
+        if status != 0:
+            print(f"run_live_load: the server left with status {status}, not 0")
+        if not ok or status != 0:
+            log.seek(0)
+            print("the server's log, its end:\n" + "".join(log.readlines()[-60:]))
+        sys.stdout.flush()
+        return ok and status == 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("millrace")
+    parser.add_argument("load_check")
+    parser.add_argument("--udp", type=int, default=100)
+    parser.add_argument("--tcp", type=int, default=20)
+    parser.add_argument("--stalled", type=int, default=5)
+    parser.add_argument("--for", type=int, default=8, dest="seconds")
+    parser.add_argument("--ramp", type=float, default=2)
+    parser.add_argument("--settle", type=float, default=0,
+                        help="seconds after PLAY in which a reader's delay does not count")
+    parser.add_argument("--backend", action="append", choices=["io_uring", "epoll"])
+    parser.add_argument("--publisher", action="append", choices=["tcp", "udp"])
+    parser.add_argument("--strict", action="store_true")
+    options = parser.parse_args()
+
+    with tempfile.TemporaryDirectory() as empty:
+        passed = [run_on(backend, publisher, options, empty)
+                  for backend in options.backend or ["io_uring", "epoll"]
+                  for publisher in options.publisher or ["tcp", "udp"]]
+    return 0 if all(passed) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
