@@ -113,11 +113,12 @@ void LiveHub::RemoveDirty(LiveWriter* writer) {
 }
 
 void LiveHub::Release(const PublisherTicket& ticket) {
-  switch (table_->Release(ticket)) {
+  LiveRef ended;
+  switch (table_->Release(ticket, &ended)) {
     case LiveTable::Released::kNothing:
       return;
     case LiveTable::Released::kEnded:
-      return Ring(*ticket.live);
+      return Ring(*ended);
     case LiveTable::Released::kHeld:
       break;
   }

@@ -95,18 +95,14 @@ class LivePresentation {
   void Unclaim() { writer_.store(0, std::memory_order_release); }
 
   // --- Readers.
-  void Attach(std::size_t shard) {
-    attached_.fetch_or(std::uint64_t{1} << shard);
-    std::atomic_thread_fence(std::memory_order_seq_cst);  // RingAll has the other one
-  }
+  void Attach(std::size_t shard) { attached_.fetch_or(std::uint64_t{1} << shard); }
   void Detach(std::size_t shard) { attached_.fetch_and(~(std::uint64_t{1} << shard)); }
   // After a commit: calls `ring(shard)` for each that has readers and no doorbell under way.
   template <typename Ring>
   void RingAll(Ring&& ring) {
-    // A shard attaches, then looks at the tail; here the tail was stored, then comes this look. One
-    // of the two sees the other.
-    std::atomic_thread_fence(std::memory_order_seq_cst);
-    for (std::uint64_t mask = attached_.load(); mask != 0; mask &= mask - 1) {
+    // A shard attaches, then looks at the tail; here the tail was stored, then comes this look. Of
+    // two read-modify-writes one comes first and is seen by the other, with all before it.
+    for (std::uint64_t mask = attached_.fetch_add(0); mask != 0; mask &= mask - 1) {
       const auto shard = static_cast<std::size_t>(__builtin_ctzll(mask));
       if (!rung_[shard].exchange(true)) ring(shard);
     }

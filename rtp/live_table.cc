@@ -104,7 +104,8 @@ bool LiveTable::Publish(const PublisherTicket& ticket, PublisherTicket* evicted,
   return true;
 }
 
-LiveTable::Released LiveTable::Release(const PublisherTicket& ticket) {
+LiveTable::Released LiveTable::Release(const PublisherTicket& ticket, LiveRef* ended) {
+  ended->reset();
   const std::lock_guard lock(mutex_);
   const auto found = entries_.find(ticket.live->path());
   if (found == entries_.end()) return Released::kNothing;
@@ -113,10 +114,11 @@ LiveTable::Released LiveTable::Release(const PublisherTicket& ticket) {
     entry.next.reset();
     entry.next_owner = 0;
     if (entry.owner != 0 || entry.released != 0) return Released::kNothing;
-    const LiveRef kept = std::move(entry.live);  // for him alone
+    // What was kept for him, or for one whom he made yield; readers may watch it.
+    *ended = std::move(entry.live);
     entries_.erase(found);
-    if (kept == nullptr) return Released::kNothing;
-    kept->End();
+    if (*ended == nullptr) return Released::kNothing;
+    (*ended)->End();
     return Released::kEnded;
   }
   if (entry.owner != ticket.id) return Released::kNothing;
@@ -127,7 +129,7 @@ LiveTable::Released LiveTable::Release(const PublisherTicket& ticket) {
   }
   if (entry.next == entry.live) return Released::kNothing;  // whoever announced goes on with it
   entry.live->End();
-  entry.live.reset();
+  *ended = std::move(entry.live);
   if (entry.next_owner == 0) entries_.erase(found);
   return Released::kEnded;
 }

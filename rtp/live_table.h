@@ -77,10 +77,10 @@ class LiveTable {
   // The publisher is gone. What the caller has to do:
   enum class Released : std::uint8_t {
     kNothing,  // it was not his any more, or nobody saw it
-    kEnded,    // ring the readers
+    kEnded,    // ring the readers of `ended`
     kHeld,     // call Expire after options().hold
   };
-  Released Release(const PublisherTicket& ticket);
+  Released Release(const PublisherTicket& ticket, LiveRef* ended);
   // The publisher of that ticket did not come back: what has ended now, to ring its readers; null
   // when the path has another or is gone.
   LiveRef Expire(const std::string& path, std::uint64_t ticket);

@@ -311,6 +311,19 @@ TEST_F(LiveSenderTest, TheBacklogLeavesEightTimesAsFastAsItCameAndNeverInMoreTha
   EXPECT_EQ(viewer.Take().size(), 10u);
 }
 
+TEST_F(LiveSenderTest, TheBurstCapCountsAllTrainsOfAMillisecond) {
+  Begin();
+  TestViewer& viewer = JoinAndMeetTail();
+  for (int i = 0; i < 60; ++i) {  // trains of five: a shorter packet closes each
+    publisher_->Frame(false, 1, i == 59, i % 5 == 4 ? 50 : 100);
+  }
+  for (const std::size_t wanted : {16, 16, 16, 12, 0}) {
+    world_->Tick(world_->now());
+    EXPECT_EQ(viewer.Take().size(), wanted);
+    world_->clock.now += 1ms;
+  }
+}
+
 TEST_F(LiveSenderTest, ABacklogThatGrowsMeanwhileIsCaughtUpWith) {
   Begin();
   publisher_->Film(100, /*gop=*/1000, /*packets=*/4);
@@ -589,14 +602,34 @@ TEST_F(LiveSenderTest, AnotherShardsViewersGetAFrameWithOneDoorbell) {
   world_->Run(20ms);
   for (const auto& viewer : viewers_) viewer->Take();
   const std::uint64_t before = world_->counters().live_doorbells.Get();
-  publisher_->Frame(false, 5);
-  world_->Tick(world_->now());
-  for (TestViewer* viewer : {&first, &second, &third, &home}) {
-    const std::vector<SeenTrain> trains = viewer->TakeTrains();
-    ASSERT_EQ(trains.size(), 1u);
-    EXPECT_EQ(IdsOf(trains[0].packets), IdRange(2, 7));
+  for (std::uint32_t frame = 0; frame < 3; ++frame) {
+    publisher_->Frame(false, 5);
+    world_->Tick(world_->now());
+    for (TestViewer* viewer : {&first, &second, &third, &home}) {
+      const std::vector<SeenTrain> trains = viewer->TakeTrains();
+      ASSERT_EQ(trains.size(), 1u);
+      EXPECT_EQ(IdsOf(trains[0].packets), IdRange(2 + 5 * frame, 7 + 5 * frame));
+    }
   }
-  EXPECT_EQ(world_->counters().live_doorbells.Get() - before, 2u);
+  EXPECT_EQ(world_->counters().live_doorbells.Get() - before, 3u * 2);
+}
+
+TEST_F(LiveSenderTest, ADoorbellThatFindsNobodyDoesNotSilenceTheNextViewers) {
+  Begin({}, TestDescription(), /*shards=*/2);
+  publisher_->Film(1);
+  Join(0, 1);
+  world_->Run(10ms);
+  publisher_->Frame(false);
+  world_->at(0).hub.CommitAll(world_->now());  // rings
+  world_->at(1).trains.clear();
+  viewers_.clear();  // the bell is on its way
+  world_->Run(10ms);
+  TestViewer& next = Join(0, 1);
+  world_->Run(10ms);
+  EXPECT_EQ(IdsOf(next.Take()), IdRange(0, 3));
+  publisher_->Frame(false);
+  world_->Tick(world_->now());
+  EXPECT_EQ(IdsOf(next.Take()), IdRange(3, 4));
 }
 
 TEST_F(LiveSenderTest, AShardWithoutViewersIsNotRung) {

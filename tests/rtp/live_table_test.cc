@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -103,6 +104,17 @@ class LiveTableTest : public ::testing::Test {
     EXPECT_TRUE(Publish(*ticket).worked);
     return *ticket;
   }
+  Released Release(const PublisherTicket& ticket) {
+    const LiveRef seen = table_->Find(ticket.live->path());
+    LiveRef ended;
+    const Released released = table_->Release(ticket, &ended);
+    EXPECT_EQ(ended != nullptr, released == Released::kEnded);
+    if (ended != nullptr) {
+      EXPECT_TRUE(ended->ended());
+      EXPECT_EQ(ended, seen) << "those who watch it have to be rung";
+    }
+    return released;
+  }
   bool Expire(const PublisherTicket& ticket) {
     const LiveRef ended = table_->Expire("live/a", ticket.id);
     if (ended != nullptr) {
@@ -124,7 +136,7 @@ TEST_F(LiveTableTest, AnAnnouncedPathIsReservedButSeenByNobody) {
   EXPECT_EQ(Found(), nullptr);
   EXPECT_EQ(table_->stats().paths, 1u);
   EXPECT_FALSE(Announce()) << "a second one";
-  EXPECT_EQ(table_->Release(*ticket), Released::kNothing);
+  EXPECT_EQ(Release(*ticket), Released::kNothing);
   EXPECT_FALSE(ticket->live->ended());
 }
 
@@ -135,7 +147,7 @@ TEST_F(LiveTableTest, APublishedPathIsSeenUntilItsPublisherGoes) {
   EXPECT_EQ(ticket.live->path(), "live/a");
   EXPECT_EQ(table_->Find("live"), nullptr);
   EXPECT_FALSE(Announce()) << "busy";
-  EXPECT_EQ(table_->Release(ticket), Released::kEnded);
+  EXPECT_EQ(Release(ticket), Released::kEnded);
   EXPECT_TRUE(ticket.live->ended());
   EXPECT_EQ(Found(), nullptr);
   EXPECT_EQ(table_->stats().paths, 0u);
@@ -144,12 +156,12 @@ TEST_F(LiveTableTest, APublishedPathIsSeenUntilItsPublisherGoes) {
 TEST_F(LiveTableTest, AFreedPathBeginsAnew) {
   Begin(false);
   const PublisherTicket first = MustPublish();
-  table_->Release(first);
+  Release(first);
   const PublisherTicket second = MustPublish();
   EXPECT_NE(second.live, first.live);
   EXPECT_NE(second.live->id(), first.live->id());
   EXPECT_FALSE(second.live->ended());
-  EXPECT_EQ(table_->Release(second), Released::kEnded);
+  EXPECT_EQ(Release(second), Released::kEnded);
 }
 
 TEST_F(LiveTableTest, PathsDoNotConcernEachOther) {
@@ -161,26 +173,26 @@ TEST_F(LiveTableTest, PathsDoNotConcernEachOther) {
   EXPECT_TRUE(Publish(*b).worked);
   EXPECT_EQ(table_->stats().paths, 2u);
   EXPECT_NE(a.live->id(), b->live->id());
-  EXPECT_EQ(table_->Release(a), Released::kEnded);
+  EXPECT_EQ(Release(a), Released::kEnded);
   EXPECT_EQ(table_->Find("live/b"), b->live);
   EXPECT_FALSE(b->live->ended());
-  EXPECT_EQ(table_->Release(*b), Released::kEnded);
+  EXPECT_EQ(Release(*b), Released::kEnded);
 }
 
 TEST_F(LiveTableTest, AStaleTicketIsWorthNothing) {
   Begin(false);
   const auto gone = Announce();
-  table_->Release(*gone);
+  Release(*gone);
   EXPECT_FALSE(Publish(*gone).worked);
   const PublisherTicket owner = MustPublish();
   EXPECT_FALSE(Publish(*gone).worked);
   EXPECT_FALSE(Publish(owner).worked) << "once only";
-  EXPECT_EQ(table_->Release(*gone), Released::kNothing);
+  EXPECT_EQ(Release(*gone), Released::kNothing);
   EXPECT_FALSE(Expire(*gone));
   EXPECT_FALSE(Expire(owner));
   EXPECT_EQ(Found(), owner.live);
-  EXPECT_EQ(table_->Release(owner), Released::kEnded);
-  EXPECT_EQ(table_->Release(owner), Released::kNothing);
+  EXPECT_EQ(Release(owner), Released::kEnded);
+  EXPECT_EQ(Release(owner), Released::kNothing);
 }
 
 TEST_F(LiveTableTest, SsrcsAreDistinctAndNotZero) {
@@ -194,7 +206,7 @@ TEST_F(LiveTableTest, SsrcsAreDistinctAndNotZero) {
       EXPECT_NE(ticket.live->stream(i).ssrc, ticket.live->stream(j).ssrc);
     }
   }
-  table_->Release(ticket);
+  Release(ticket);
 }
 
 // --- Takeover
@@ -211,10 +223,10 @@ TEST_F(LiveTableTest, ATakeoverHappensWhenTheSecondRecordsAndReadersStay) {
   EXPECT_EQ(evicted.id, first.id);
   EXPECT_EQ(evicted.shard, 2u);
   EXPECT_EQ(ended, nullptr);
-  EXPECT_EQ(table_->Release(first), Released::kNothing) << "it is not his any more";
+  EXPECT_EQ(Release(first), Released::kNothing) << "it is not his any more";
   EXPECT_EQ(Found(), second->live);
   EXPECT_FALSE(second->live->ended());
-  EXPECT_EQ(table_->Release(*second), Released::kEnded);
+  EXPECT_EQ(Release(*second), Released::kEnded);
 }
 
 TEST_F(LiveTableTest, ATakeoverWithOtherStreamsEndsWhatReadersWatched) {
@@ -231,8 +243,8 @@ TEST_F(LiveTableTest, ATakeoverWithOtherStreamsEndsWhatReadersWatched) {
   EXPECT_EQ(published.ended, first.live);
   EXPECT_TRUE(first.live->ended());
   EXPECT_EQ(Found(), second->live);
-  EXPECT_EQ(table_->Release(first), Released::kNothing);
-  EXPECT_EQ(table_->Release(*second), Released::kEnded);
+  EXPECT_EQ(Release(first), Released::kNothing);
+  EXPECT_EQ(Release(*second), Released::kEnded);
 }
 
 TEST_F(LiveTableTest, WhoHasOnlyAnnouncedYieldsToTheNextWhereTakeoverIsAllowed) {
@@ -244,10 +256,10 @@ TEST_F(LiveTableTest, WhoHasOnlyAnnouncedYieldsToTheNextWhereTakeoverIsAllowed) 
   EXPECT_FALSE(Publish(*second).worked);
   EXPECT_EQ(Found(), first.live);
   EXPECT_TRUE(Publish(*third).worked);
-  EXPECT_EQ(table_->Release(*second), Released::kNothing);
-  EXPECT_EQ(table_->Release(first), Released::kNothing);
+  EXPECT_EQ(Release(*second), Released::kNothing);
+  EXPECT_EQ(Release(first), Released::kNothing);
   EXPECT_EQ(Found(), third->live);
-  EXPECT_EQ(table_->Release(*third), Released::kEnded);
+  EXPECT_EQ(Release(*third), Released::kEnded);
 }
 
 TEST_F(LiveTableTest, ReadersGetTheDescriptionOfWhoPublishesNow) {
@@ -264,7 +276,7 @@ TEST_F(LiveTableTest, ReadersGetTheDescriptionOfWhoPublishesNow) {
   EXPECT_EQ(second->live, first.live);
   EXPECT_EQ(Found()->described().description->session_name, "again");
   EXPECT_GT(Found()->described().version, version);
-  EXPECT_EQ(table_->Release(*second), Released::kEnded);
+  EXPECT_EQ(Release(*second), Released::kEnded);
 }
 
 TEST_F(LiveTableTest, RefusesMorePathsThanItMayHave) {
@@ -278,11 +290,11 @@ TEST_F(LiveTableTest, RefusesMorePathsThanItMayHave) {
   EXPECT_EQ(table_->Announce("live/3", TestDescription(), 0).status().code(),
             absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(table_->stats().paths, 2u);
-  table_->Release(tickets[0]);
+  Release(tickets[0]);
   const auto third = table_->Announce("live/3", TestDescription(), 0);
   ASSERT_TRUE(third.ok());
-  table_->Release(*third);
-  table_->Release(tickets[1]);
+  Release(*third);
+  Release(tickets[1]);
 }
 
 TEST_F(LiveTableTest, ATakeoverThatIsGivenUpLeavesTheFirstAlone) {
@@ -290,11 +302,11 @@ TEST_F(LiveTableTest, ATakeoverThatIsGivenUpLeavesTheFirstAlone) {
     Begin(true);
     const PublisherTicket first = MustPublish();
     const auto second = Announce(TestDescription(audio));
-    EXPECT_EQ(table_->Release(*second), Released::kNothing);
+    EXPECT_EQ(Release(*second), Released::kNothing);
     EXPECT_EQ(Found(), first.live);
     EXPECT_FALSE(first.live->ended());
     EXPECT_FALSE(Publish(*second).worked);
-    EXPECT_EQ(table_->Release(first), Released::kEnded);
+    EXPECT_EQ(Release(first), Released::kEnded);
   }
 }
 
@@ -303,23 +315,36 @@ TEST_F(LiveTableTest, TheFirstMayGoWhileTheSecondHasOnlyAnnounced) {
   const PublisherTicket first = MustPublish();
   const auto second = Announce();
   ASSERT_EQ(second->live, first.live);
-  EXPECT_EQ(table_->Release(first), Released::kNothing) << "the second goes on with it";
+  EXPECT_EQ(Release(first), Released::kNothing) << "the second goes on with it";
   EXPECT_FALSE(first.live->ended());
   const Published published = Publish(*second);
   EXPECT_TRUE(published.worked);
   EXPECT_EQ(published.evicted, 0u);
   EXPECT_EQ(published.ended, nullptr);
   EXPECT_FALSE(Found()->ended());
-  EXPECT_EQ(table_->Release(*second), Released::kEnded);
+  EXPECT_EQ(Release(*second), Released::kEnded);
 }
 
 TEST_F(LiveTableTest, WhatWaitedForTheSecondAloneEndsWhenHeGivesUp) {
   Begin(true);
   const PublisherTicket first = MustPublish();
   const auto second = Announce();
-  table_->Release(first);
+  Release(first);
   EXPECT_EQ(Found(), first.live);
-  EXPECT_EQ(table_->Release(*second), Released::kEnded);
+  EXPECT_EQ(Release(*second), Released::kEnded);
+  EXPECT_TRUE(first.live->ended());
+}
+
+TEST_F(LiveTableTest, WhatWaitedForOneWhoYieldedEndsWhenTheThirdGivesUp) {
+  Begin(true);
+  const PublisherTicket first = MustPublish();
+  const auto second = Announce();
+  Release(first);
+  const auto third = Announce(TestDescription(/*audio=*/true));
+  ASSERT_TRUE(third);
+  EXPECT_EQ(Release(*second), Released::kNothing);
+  EXPECT_FALSE(first.live->ended());
+  EXPECT_EQ(Release(*third), Released::kEnded);
   EXPECT_TRUE(first.live->ended());
 }
 
@@ -327,13 +352,13 @@ TEST_F(LiveTableTest, TheFirstGoesWhileTheSecondHasAnnouncedOtherStreams) {
   Begin(true);
   const PublisherTicket first = MustPublish();
   const auto second = Announce(TestDescription(/*audio=*/true));
-  EXPECT_EQ(table_->Release(first), Released::kEnded);
+  EXPECT_EQ(Release(first), Released::kEnded);
   EXPECT_EQ(Found(), nullptr);
   EXPECT_EQ(table_->stats().paths, 1u) << "still reserved";
   const Published published = Publish(*second);
   EXPECT_TRUE(published.worked);
   EXPECT_EQ(published.ended, nullptr) << "it had ended already";
-  EXPECT_EQ(table_->Release(*second), Released::kEnded);
+  EXPECT_EQ(Release(*second), Released::kEnded);
 }
 
 // --- Hold
@@ -341,7 +366,7 @@ TEST_F(LiveTableTest, TheFirstGoesWhileTheSecondHasAnnouncedOtherStreams) {
 TEST_F(LiveTableTest, AHeldPathStaysForReadersUntilItExpires) {
   Begin(false, 5s);
   const PublisherTicket ticket = MustPublish();
-  EXPECT_EQ(table_->Release(ticket), Released::kHeld);
+  EXPECT_EQ(Release(ticket), Released::kHeld);
   EXPECT_EQ(Found(), ticket.live);
   EXPECT_FALSE(ticket.live->ended());
   EXPECT_EQ(table_->stats().paths, 1u);
@@ -354,12 +379,12 @@ TEST_F(LiveTableTest, AHeldPathStaysForReadersUntilItExpires) {
 TEST_F(LiveTableTest, APublisherWhoReturnsGoesOnWithWhatWasHeld) {
   Begin(false, 5s);
   const PublisherTicket first = MustPublish();
-  table_->Release(first);
+  Release(first);
   const PublisherTicket second = MustPublish();
   EXPECT_EQ(second.live, first.live);
   EXPECT_FALSE(Expire(first)) << "the path has a publisher";
   EXPECT_FALSE(second.live->ended());
-  EXPECT_EQ(table_->Release(second), Released::kHeld);
+  EXPECT_EQ(Release(second), Released::kHeld);
   EXPECT_FALSE(Expire(first)) << "the hold of the second runs";
   EXPECT_TRUE(Expire(second));
 }
@@ -367,7 +392,7 @@ TEST_F(LiveTableTest, APublisherWhoReturnsGoesOnWithWhatWasHeld) {
 TEST_F(LiveTableTest, APublisherWithOtherStreamsEndsWhatWasHeld) {
   Begin(false, 5s);
   const PublisherTicket first = MustPublish();
-  table_->Release(first);
+  Release(first);
   const auto second = Announce(TestDescription(/*audio=*/true));
   const Published published = Publish(*second);
   EXPECT_TRUE(published.worked);
@@ -375,44 +400,44 @@ TEST_F(LiveTableTest, APublisherWithOtherStreamsEndsWhatWasHeld) {
   EXPECT_EQ(published.ended, first.live);
   EXPECT_TRUE(first.live->ended());
   EXPECT_FALSE(Expire(first));
-  EXPECT_EQ(table_->Release(*second), Released::kHeld);
+  EXPECT_EQ(Release(*second), Released::kHeld);
   EXPECT_TRUE(Expire(*second));
 }
 
 TEST_F(LiveTableTest, AHoldThatRunsOutBetweenAnnounceAndRecordEndsNothing) {
   Begin(false, 5s);
   const PublisherTicket first = MustPublish();
-  table_->Release(first);
+  Release(first);
   const auto second = Announce();
   EXPECT_FALSE(Expire(first));
   EXPECT_FALSE(first.live->ended());
   EXPECT_TRUE(Publish(*second).worked);
   EXPECT_FALSE(Found()->ended());
-  EXPECT_EQ(table_->Release(*second), Released::kHeld);
+  EXPECT_EQ(Release(*second), Released::kHeld);
   EXPECT_TRUE(Expire(*second));
 }
 
 TEST_F(LiveTableTest, WhoAnnouncesAHeldPathAndGivesUpLeavesTheHoldAsItWas) {
   Begin(false, 5s);
   const PublisherTicket first = MustPublish();
-  table_->Release(first);
+  Release(first);
   const auto second = Announce();
-  EXPECT_EQ(table_->Release(*second), Released::kNothing);
+  EXPECT_EQ(Release(*second), Released::kNothing);
   EXPECT_FALSE(first.live->ended());
   EXPECT_TRUE(Expire(first));
   // And when the hold has run out meanwhile, the path ends with him.
   const PublisherTicket third = MustPublish();
-  table_->Release(third);
+  Release(third);
   const auto fourth = Announce();
   EXPECT_FALSE(Expire(third));
-  EXPECT_EQ(table_->Release(*fourth), Released::kEnded);
+  EXPECT_EQ(Release(*fourth), Released::kEnded);
   EXPECT_TRUE(third.live->ended());
 }
 
 // --- Seeds
 
 // Whatever publishers do in whatever order, as long as each releases and every hold expires,
-// nothing is left; a path that is seen has not ended, except while its end is being told.
+// nothing is left, and of everything readers saw the end is told, once.
 TEST(LiveTableSeeds, NothingIsLeftWhenAllHaveGone) {
   for (std::uint64_t seed = 0; seed < 300; ++seed) {
     SeededRandom random(seed);
@@ -421,6 +446,12 @@ TEST(LiveTableSeeds, NothingIsLeftWhenAllHaveGone) {
     options.hold = random.Chance(0.5) ? 1s : 0s;
     LiveTable table(options, &random);
     std::vector<PublisherTicket> alive, holding;
+    std::set<LiveRef> shown, told;
+    const auto tell = [&](const LiveRef& ended) {
+      if (ended != nullptr) {
+        EXPECT_TRUE(told.insert(ended).second) << "seed " << seed;
+      }
+    };
     for (int step = 0; step < 60; ++step) {
       if (random.Chance(0.4)) {
         auto ticket = table.Announce("live/a", TestDescription(random.Chance(0.3)), 0);
@@ -435,20 +466,25 @@ TEST(LiveTableSeeds, NothingIsLeftWhenAllHaveGone) {
             ASSERT_FALSE(alive[i].live->ended()) << "seed " << seed;
           }
         } else {
-          if (table.Release(alive[i]) == Released::kHeld) holding.push_back(alive[i]);
+          if (table.Release(alive[i], &ended) == Released::kHeld) holding.push_back(alive[i]);
           alive.erase(alive.begin() + static_cast<std::ptrdiff_t>(i));
         }
+        tell(ended);
       } else if (!holding.empty()) {
-        table.Expire("live/a", holding.back().id);
+        tell(table.Expire("live/a", holding.back().id));
         holding.pop_back();
       }
       const LiveRef seen = table.Find("live/a");
       ASSERT_FALSE(seen != nullptr && seen->ended()) << "seed " << seed;
+      if (seen != nullptr) shown.insert(seen);
     }
     for (const PublisherTicket& ticket : alive) {
-      if (table.Release(ticket) == Released::kHeld) holding.push_back(ticket);
+      LiveRef ended;
+      if (table.Release(ticket, &ended) == Released::kHeld) holding.push_back(ticket);
+      tell(ended);
     }
-    for (const PublisherTicket& ticket : holding) table.Expire("live/a", ticket.id);
+    for (const PublisherTicket& ticket : holding) tell(table.Expire("live/a", ticket.id));
+    EXPECT_EQ(shown, told) << "seed " << seed;
     ASSERT_EQ(table.stats().paths, 0u) << "seed " << seed;
     ASSERT_EQ(table.Find("live/a"), nullptr);
   }

@@ -99,6 +99,13 @@ class Camera {
   std::uint32_t timestamp_ = 0xfff00000;
 };
 
+#ifdef MILLRACE_SANITIZED
+// There the log's chunks go back to the heap, so that misuse is seen.
+constexpr std::uint64_t kAllocationsAllowed = 1000;
+#else
+constexpr std::uint64_t kAllocationsAllowed = 0;
+#endif
+
 class FanoutPath : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(FanoutPath, AllocatesNothingAfterWarmUp) {
@@ -135,7 +142,7 @@ TEST_P(FanoutPath, AllocatesNothingAfterWarmUp) {
   server.TickFor(5s);
   const AllocationCounts after = ThreadAllocations();
   const std::uint64_t published = counters.live_packets_received.Get() - published_before;
-  EXPECT_EQ(after.allocations - before.allocations, 0u);
+  EXPECT_LE(after.allocations - before.allocations, kAllocationsAllowed);
   EXPECT_GT(published, 400u);  // five seconds of it are 550
   // Two viewers each; what is under way at either end does not count.
   EXPECT_NEAR(static_cast<double>(counters.udp_packets_sent.Get() - udp_before), 2.0 * published,

@@ -128,7 +128,7 @@ Lower DrawLower(Random& random) { return random.Chance(0.5) ? Lower::kTcp : Lowe
 
 TEST(LiveScenario, WhoeverJoinsGetsEveryPacketFromAKeyFrameOn) {
   std::size_t packets = 0;
-  for (const std::uint64_t seed : Seeds()) {
+  for (const std::uint64_t seed : Seeds(kLiveSeeds)) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     LiveWorld w(seed);
     Random& random = w.world.random();
@@ -172,7 +172,7 @@ void Stall(SimClient& client, Duration after, Duration time) {
 
 TEST(LiveScenario, StalledReadersJumpToAKeyFrameAndHurtNobody) {
   std::uint64_t jumps = 0;
-  for (const std::uint64_t seed : Seeds()) {
+  for (const std::uint64_t seed : Seeds(kLiveSeeds)) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     SimServerOptions options;
     options.live.window.time = 1s;
@@ -211,7 +211,7 @@ TEST(LiveScenario, StalledReadersJumpToAKeyFrameAndHurtNobody) {
 }
 
 TEST(LiveScenario, AReaderWhoTakesNothingIsClosedAndTheOthersNoticeNothing) {
-  for (const std::uint64_t seed : Seeds(kSeeds / 10)) {
+  for (const std::uint64_t seed : Seeds(kLiveSeeds / 10)) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     SimServerOptions options;
     options.limits.write_stall = 3s;
@@ -233,11 +233,33 @@ TEST(LiveScenario, AReaderWhoTakesNothingIsClosedAndTheOthersNoticeNothing) {
   }
 }
 
+TEST(LiveScenario, AUdpReaderWhoseReportsStopIsReclaimed) {
+  for (const std::uint64_t seed : Seeds(kLiveSeeds / 10)) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    SimServerOptions options;
+    options.limits.session_timeout = 4s;
+    LiveWorld w(seed, options);
+    PublisherPlan plan;
+    plan.length = 9s;
+    SimClient& publisher = w.Publish(plan);
+    const std::size_t gone = w.View(Lower::kUdp, 0s);
+    w.clients[gone]->ThenWait(1s);
+    w.clients[gone]->Then([&] { w.clients[gone]->options().report_interval = 0s; });
+    const std::size_t here = w.View(Lower::kUdp, 0s);
+    EXPECT_TRUE(w.RunUntilDone(publisher)) << w.world.failure();
+    EXPECT_EQ(w.server->Snapshot().sessions_timed_out, 1u);
+    EXPECT_EQ(w.viewers[here]->FindFault(w.sent, {}, w.Nothing()), "");
+    EXPECT_GT(w.viewers[here]->packets(0), w.viewers[gone]->packets(0));
+    w.ExpectNothingLeft();
+    if (HasFailure()) break;
+  }
+}
+
 // Datagrams of the publisher get lost, doubled and overtake each other; whoever watches gets what
 // arrived, in order, with the gaps where they are.
 TEST(LiveScenario, LostAndReorderedIngestReachesAllViewersAlikeAndInOrder) {
   std::uint64_t lost = 0, reports = 0;
-  for (const std::uint64_t seed : Seeds()) {
+  for (const std::uint64_t seed : Seeds(kLiveSeeds)) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     NetworkProfile profile = LiveWorld::Network(seed);
     SeededRandom drawn(seed);
@@ -274,7 +296,7 @@ TEST(LiveScenario, LostAndReorderedIngestReachesAllViewersAlikeAndInOrder) {
 
 // However a publisher goes, his viewers get all he sent, then BYE, and the path is free.
 TEST(LiveScenario, WhenThePublisherGoesHisViewersEnd) {
-  for (const std::uint64_t seed : Seeds()) {
+  for (const std::uint64_t seed : Seeds(kLiveSeeds)) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     LiveWorld w(seed);
     // A goodbye over UDP is said once; here it must not meet a full send buffer.
@@ -315,7 +337,7 @@ TEST(LiveScenario, WhenThePublisherGoesHisViewersEnd) {
 // Held or taken over, a path goes on for its viewers with another publisher, from a key frame, with
 // the numbers they know.
 TEST(LiveScenario, AnotherPublisherGoesOnWhereOneStopped) {
-  for (const std::uint64_t seed : Seeds()) {
+  for (const std::uint64_t seed : Seeds(kLiveSeeds)) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     SeededRandom drawn(seed);
     SimServerOptions options;
@@ -355,7 +377,7 @@ TEST(LiveScenario, AnotherPublisherGoesOnWhereOneStopped) {
 }
 
 TEST(LiveScenario, APacketIsAtItsViewersSoonAfterItWasSent) {
-  for (const std::uint64_t seed : Seeds(kSeeds / 10)) {
+  for (const std::uint64_t seed : Seeds(kLiveSeeds / 10)) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     LiveWorld w(seed, {}, NetworkProfile::Calm());
     PublisherPlan plan;

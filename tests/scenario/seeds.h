@@ -10,8 +10,10 @@ namespace millrace::sim {
 // Sanitizers make a seed many times slower; the plain build runs them all.
 #ifdef MILLRACE_SANITIZED
 inline constexpr std::uint64_t kSeeds = 40;
+inline constexpr std::uint64_t kLiveSeeds = 10;  // each with seconds of real-time media
 #else
 inline constexpr std::uint64_t kSeeds = 200;
+inline constexpr std::uint64_t kLiveSeeds = 200;
 #endif
 
 // 1 to `count`, or the one that MILLRACE_SEED names.
