@@ -384,9 +384,9 @@ class Verification {
   std::size_t next_segment_ = 0;
   const Segment* segment_ = nullptr;
   const Segment* origin_ = nullptr;  // whose start the first unit has to be at
-  bool fresh_ = false;      // no unit of this segment yet
-  bool head_lost_ = false;  // the first packets of the segment just entered
-  bool gap_ = false;        // packets are missing before the current one
+  bool fresh_ = false;               // no unit of this segment yet
+  bool head_lost_ = false;           // the first packets of the segment just entered
+  bool gap_ = false;                 // packets are missing before the current one
   Open open_;
   H264Assembler h264_;
   AacAssembler aac_;
