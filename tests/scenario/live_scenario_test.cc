@@ -255,6 +255,36 @@ TEST(LiveScenario, AUdpReaderWhoseReportsStopIsReclaimed) {
   }
 }
 
+// More than a publisher may send: over TCP he is not read for a while and loses nothing, over UDP
+// what is too much is dropped; and what reaches the log stays within the bound.
+TEST(LiveScenario, AFloodingPublisherIsHeldToHisAllowance) {
+  for (const std::uint64_t seed : Seeds(kLiveSeeds / 10)) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    SimServerOptions options;
+    options.limits.publish_bytes_per_second = 150'000;
+    LiveWorld w(seed, options);
+    w.asset.video->bit_rate = 4'000'000;
+    PublisherPlan plan;
+    plan.lower = seed % 2 == 0 ? Lower::kTcp : Lower::kUdp;
+    plan.length = 6s;
+    SimClient& publisher = w.Publish(plan);
+    const std::size_t viewer = w.View(Lower::kTcp, 0s);
+    EXPECT_TRUE(w.RunUntilDone(publisher)) << w.world.failure();
+    std::uint64_t octets = 0;
+    for (const ClientTrack& track : w.clients[viewer]->tracks()) octets += track.octets;
+    // A second's worth may be saved up.
+    EXPECT_LT(octets, 150'000u * 8);
+    EXPECT_GT(octets, 50'000u);
+    EXPECT_EQ(w.server->Snapshot().live_packets_dropped > 0, plan.lower == Lower::kUdp);
+    LiveViewer::Wanted wanted;
+    wanted.every_packet = plan.lower == Lower::kTcp;
+    wanted.starts_at_key_frame = plan.lower == Lower::kTcp;
+    EXPECT_EQ(w.viewers[viewer]->FindFault(w.sent, wanted, w.Nothing()), "");
+    w.ExpectNothingLeft();
+    if (HasFailure()) break;
+  }
+}
+
 // Datagrams of the publisher get lost, doubled and overtake each other; whoever watches gets what
 // arrived, in order, with the gaps where they are.
 TEST(LiveScenario, LostAndReorderedIngestReachesAllViewersAlikeAndInOrder) {
