@@ -50,6 +50,10 @@ absl::StatusOr<PublisherTicket> LiveTable::Announce(std::string_view path,
   ticket.shard = static_cast<std::uint32_t>(shard);
   // What is watched is compared, and what is new is made, without the lock.
   const LiveRef watched = Find(path);
+  // A stream begins with one chunk and keeps two at the least.
+  if (chunks_.in_use() + 2 * ticket.announced->streams.size() > chunks_.chunks_max()) {
+    return absl::ResourceExhaustedError("the memory for live streams is in use");
+  }
   LiveRef made;
   if (watched == nullptr || !Compatible(watched->description(), *ticket.announced)) {
     std::uint64_t seed = 0, id = 0;

@@ -88,7 +88,6 @@ void LiveWriter::Begin(std::size_t index, const PacketView& view, Instant arriva
   LiveStream::WriterState& before = out.writer;
   stream.any = true;
   stream.source = view.ssrc;
-  stream.sets_due = before.any && live_->sets_vary();
   stream.sequence_shift = static_cast<std::uint16_t>(before.next_sequence - view.sequence);
   std::int64_t timestamp = before.last_timestamp;
   if (before.any) {
@@ -164,8 +163,11 @@ void LiveWriter::Write(std::size_t index, const PacketView& view,
   const std::int64_t timestamp =
       state.last_timestamp +
       TimestampDistance(static_cast<std::uint32_t>(state.last_timestamp), timestamp32);
+  const bool starts_access = access && !stream.unit_is_access;
   NoteUnit(index, stream, timestamp, access);
-  if (stream.sets_due) WriteParameterSets(index, view, timestamp, arrival);
+  if (starts_access && stream.unit_is_access && live_->sets_vary()) {
+    WriteParameterSets(index, view, timestamp, arrival);
+  }
   Append(index, view, packet, timestamp, arrival);
   state.any = true;
   state.last_timestamp = timestamp;
@@ -177,13 +179,12 @@ void LiveWriter::Write(std::size_t index, const PacketView& view,
   }
 }
 
-// Readers have the first publisher's description; what another one announced instead of sending it
-// in band goes in front of his first access unit (RFC 6184 section 8.4, RFC 7798 section 7.1).
+// Readers may have an earlier publisher's description; what this one announced instead of sending
+// it in band goes in front of every access point (RFC 6184 section 8.4, RFC 7798 section 7.1).
 void LiveWriter::WriteParameterSets(std::size_t index, const PacketView& view,
                                     std::int64_t timestamp, Instant arrival) {
   Stream& stream = streams_[index];
   LiveStream& out = live_->stream(index);
-  stream.sets_due = false;
   const LiveStreamDescription& own = announced_->streams[index];
   if (!stream.codec || *stream.codec == Codec::kAac) return;
   for (const std::vector<Bytes>* sets : {&own.vps, &own.sps, &own.pps}) {

@@ -59,7 +59,6 @@ class LiveWriter final : private PacedTask {
     bool video = false;
     bool any = false;                              // this source has sent of it
     std::uint32_t source = 0;                      // his SSRC
-    bool sets_due = false;                         // readers may not know his parameter sets
     std::optional<rtcp::SenderInfo> early_report;  // came before his first packet
     Instant early_report_at{};
     bool unit_is_access = false;  // of the access unit being written

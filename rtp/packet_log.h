@@ -75,6 +75,7 @@ class LogChunkPool {
   void Release(LogChunk* chunk);
 
   std::size_t in_use() const { return in_use_.load(std::memory_order_relaxed); }
+  std::size_t chunks_max() const { return chunks_max_; }
   bool crowded() const { return in_use() > chunks_max_; }
 
  private:

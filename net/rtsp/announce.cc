@@ -67,15 +67,18 @@ void RequestHandler::SetUpPublisher(Exchange& x, PublishSession* session) {
   }
   if (session != nullptr && session->state() == Session::State::kRecording) return Respond(x, 455);
   const PublisherTicket& ticket = session != nullptr ? session->ticket() : announced->ticket;
-  const auto stream = StreamOfUrl(ticket.live->description(), x.message.uri,
+  const auto stream = StreamOfUrl(*ticket.announced, x.message.uri,
                                   session != nullptr ? session->base_url() : announced->base_url);
   if (!stream) return Respond(x, 404);
   const std::optional<TransportSpec> spec = ChooseTransport(x, /*record=*/true);
   if (!spec) return;
   std::optional<ChannelPair> channels;
+  const Endpoint rtp = x.peer.WithPort(spec->client_port ? spec->client_port->rtp : 0);
   if (spec->lower == LowerTransport::kTcp) {
     channels = ChooseChannels(x, *stream, session, *spec);
     if (!channels) return;
+  } else if (!server_->RtpIsFree(rtp, session, *stream)) {
+    return Respond(x, 461);  // another publisher at that address has the port
   }
   if (session == nullptr) {
     session = server_->CreatePublishSession(&*x.connection->announced, x.peer, x.reply);
@@ -87,11 +90,7 @@ void RequestHandler::SetUpPublisher(Exchange& x, PublishSession* session) {
     session->AddInterleaved(*stream, &x.connection->output(), *channels);
     x.connection->UseChannels(*channels, session->self(), *stream);
   } else {
-    // Another publisher at that address may have the port already.
-    if (!session->AddUdp(*stream, x.peer.WithPort(spec->client_port->rtp),
-                         x.peer.WithPort(spec->client_port->rtcp))) {
-      return Respond(x, 461);
-    }
+    session->AddUdp(*stream, rtp, x.peer.WithPort(spec->client_port->rtcp));
     x.connection->FreeChannelsOf(session->self(), *stream);
   }
   AnswerSetUp(x, *session, *spec, channels, ";mode=record");

@@ -26,7 +26,9 @@ std::uint64_t NtpDuration(Duration d) {
 
 LiveSession::LiveSession(SessionHandle self, SessionHost* host, const SessionId& id,
                          const LiveRef& live, const Endpoint& peer, const ReplyTo& owner)
-    : PlaySession(self, host, id, peer, owner), view_(host->live_hub().Attach(live, this)) {}
+    : PlaySession(self, host, id, peer, owner), view_(host->live_hub().Attach(live, this)) {
+  if (view_->ended()) OnPresentationEnded();
+}
 
 LiveSession::~LiveSession() {
   Close(false);
@@ -62,6 +64,7 @@ void LiveSession::Pause() {
   shard().timers().Cancel(&end_timer_);
   StopReports();
   state_ = State::kReady;
+  if (view_->ended()) OnPresentationEnded();
 }
 
 void LiveSession::AppendRange(std::string* out) const { out->append("npt=now-"); }
@@ -111,7 +114,12 @@ void LiveSession::EndIfAllEnded() {
   if (over) shard().timers().Arm(&end_timer_, shard().now() + kGoodbyeDelay);
 }
 
-void LiveSession::OnEndTimer(Instant) { host_->EndLater(self_, EndReason::kPublisherGone); }
+void LiveSession::OnEndTimer(Instant) {
+  for (const Setup& setup : setups_) {
+    if (setup.sender->state() == Sender::State::kPlaying) return;  // it has not got the rest yet
+  }
+  host_->EndLater(self_, EndReason::kPublisherGone);
+}
 
 void LiveSession::Close(bool bye) {
   PlaySession::Close(bye);

@@ -108,8 +108,9 @@ void PlaySession::StopSenders() {
 void PlaySession::SayHello() {
   goodbye_sent_ = false;
   // The first report comes with the first packets, so that players can map times at once.
-  hello_said_ = SendReports(/*bye=*/false);
-  ArmReportTimer(/*initial=*/true);
+  for (Setup& setup : setups_) setup.hello = false;
+  next_reports_ = shard().now();
+  OnReportTimer(next_reports_);
 }
 
 bool PlaySession::SendReport(Setup& setup, bool bye, Instant now) {
@@ -127,37 +128,39 @@ bool PlaySession::SendReport(Setup& setup, bool bye, Instant now) {
     setup.interleaved->output()->WriteFrame(setup.rtcp_channel, compound, now);
   }
   shard().counters().rtcp_sent.Add();
+  setup.hello = true;
   return true;
 }
 
-bool PlaySession::SendReports(bool bye) {
+void PlaySession::SendReports(bool bye) {
   const Instant now = shard().now();
-  bool all = true;
   for (Setup& setup : setups_) {
-    if (!setup.gone) all &= SendReport(setup, bye, now);
+    if (!setup.gone) SendReport(setup, bye, now);
   }
-  return all;
 }
 
-void PlaySession::ArmReportTimer(bool initial) {
-  if (!hello_said_) {
-    shard().timers().Arm(&report_timer_, shard().now() + kHelloRetry);
-    return;
-  }
+// When those that have had a report get the next.
+Duration PlaySession::DrawReportInterval(bool initial) {
   double bandwidth = 0;
   for (const Setup& setup : setups_) bandwidth += setup.sender->bit_rate();
   if (bandwidth <= 0) bandwidth = kBandwidthUnknownBits;
-  shard().timers().Arm(
-      &report_timer_,
-      shard().now() + rtcp::ReportInterval(bandwidth, kReportBytes, initial, shard().random()));
+  return rtcp::ReportInterval(bandwidth, kReportBytes, initial, shard().random());
 }
 
 void PlaySession::OnReportTimer(Instant now) {
   if (state_ != State::kPlaying) return;
-  const bool all = SendReports(/*bye=*/false);
-  const bool initial = !hello_said_;
-  hello_said_ |= all;
-  ArmReportTimer(initial);
+  const bool due = now >= next_reports_;
+  bool first = false, all = true;
+  for (Setup& setup : setups_) {
+    if (setup.gone) continue;
+    first |= !setup.hello;
+    if (due || !setup.hello) SendReport(setup, /*bye=*/false, now);
+    all &= setup.hello;
+  }
+  if (due) next_reports_ = now + DrawReportInterval(/*initial=*/first);
+  shard().timers().Arm(&report_timer_,
+                       all ? next_reports_ : std::min(next_reports_, now + kHelloRetry));
+  if (!due) return;
   for (const Setup& setup : setups_) {
     // It takes what it is sent.
     if (setup.interleaved != nullptr && !setup.interleaved->output()->stalled_since()) Touch();

@@ -30,6 +30,7 @@ class PlaySession : public Session, protected SenderObserver {
     std::uint8_t rtcp_channel = 0;
     Endpoint rtcp_from;  // where a UDP viewer's reports come from
     bool gone = false;   // its receiver said goodbye
+    bool hello = false;  // has had the first report of this stretch
   };
 
   using Session::Session;
@@ -46,8 +47,7 @@ class PlaySession : public Session, protected SenderObserver {
 
   void OnRtcp(std::size_t stream, std::span<const std::uint8_t> compound) override;
   // Sender reports of every stream, with BYE behind them when `bye`.
-  // False: some have to wait.
-  bool SendReports(bool bye);
+  void SendReports(bool bye);
   void Close(bool bye) override;
 
   // --- What the answer to PLAY says.
@@ -91,10 +91,10 @@ class PlaySession : public Session, protected SenderObserver {
   void Release(Setup& setup);
   // False: it has to wait until the times are known.
   bool SendReport(Setup& setup, bool bye, Instant now);
-  void ArmReportTimer(bool initial);
+  Duration DrawReportInterval(bool initial);
   void OnReportTimer(Instant now);
 
-  bool hello_said_ = true;  // the first report of every stream has been sent
+  Instant next_reports_{};  // of the streams that have had their first
   MemberTimer<PlaySession, &PlaySession::OnReportTimer> report_timer_{this};
 };
 

@@ -89,17 +89,13 @@ PublishSession::Track& PublishSession::Add(std::size_t stream, bool reorder) {
   return *tracks_.back();
 }
 
-bool PublishSession::AddUdp(std::size_t stream, const Endpoint& rtp, const Endpoint& rtcp) {
+void PublishSession::AddUdp(std::size_t stream, const Endpoint& rtp, const Endpoint& rtcp) {
   Track& track = Add(stream, /*reorder=*/true);
   track.rtp_from = rtp;
   track.rtcp_from = rtcp;
   track.rtcp_to = rtcp.ForFamily(shard().io().Family(host_->senders()->rtcp_socket));
-  if (!host_->WatchRtp(rtp, self_, stream)) {
-    tracks_.pop_back();
-    return false;
-  }
+  host_->WatchRtp(rtp, self_, stream);
   host_->WatchRtcp(rtcp, self_, stream);
-  return true;
 }
 
 void PublishSession::AddInterleaved(std::size_t stream, InterleavedOutput* output,
@@ -197,12 +193,13 @@ bool PublishSession::TakeFromAllowance(std::size_t bytes, Instant now, bool can_
 
 void PublishSession::OnRtp(std::size_t stream, std::span<const std::uint8_t> packet) {
   Track* const track = Find(stream);
-  if (track == nullptr || state_ != State::kRecording) return;
+  if (track == nullptr) return;
   const Instant now = shard().now();
   if (!TakeFromAllowance(packet.size() + kPacketCostBytes, now, track->output != nullptr)) {
     shard().counters().live_packets_dropped.Add();
     return;
   }
+  if (state_ != State::kRecording) return;
   last_packet_ = now;
   Touch();
   track->receiver->OnPacket(packet, now);

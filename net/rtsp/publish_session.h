@@ -43,8 +43,7 @@ class PublishSession final : public Session {
   const std::string& base_url() const { return base_url_; }
 
   // --- SETUP. An earlier set-up of the same stream is replaced.
-  // False: another publisher has that address.
-  bool AddUdp(std::size_t stream, const Endpoint& rtp, const Endpoint& rtcp);
+  void AddUdp(std::size_t stream, const Endpoint& rtp, const Endpoint& rtcp);
   void AddInterleaved(std::size_t stream, InterleavedOutput* output, ChannelPair channels);
   bool RemoveStream(std::size_t stream) override;
   // --- RECORD. False: the path has become another's.

@@ -220,10 +220,10 @@ Session* RequestHandler::NeedSession(Exchange& x) {
 bool RequestHandler::CheckTarget(Exchange& x, Session& session) {
   // A publisher names streams by his own controls.
   if (PublishSession* const publisher = session.publisher()) {
-    x.stream =
-        StreamOfUrl(publisher->ticket().live->description(), x.message.uri, publisher->base_url());
-    if (x.stream && publisher->stream_count() > 1) return true;
-    x.stream.reset();
+    x.stream = StreamOfUrl(*publisher->ticket().announced, x.message.uri, publisher->base_url());
+    const bool named = x.stream.has_value();
+    if (publisher->stream_count() == 1) x.stream.reset();
+    if (named) return true;
   }
   const bool wrong_path = !x.uri.asterisk && x.path != session.path();
   const bool wrong_stream = x.stream && *x.stream >= session.stream_count();

@@ -426,12 +426,15 @@ void Server::OnRtcpDatagram(const Endpoint& from, std::span<const std::uint8_t> 
   session->OnRtcp(watch->second.stream, bytes);
 }
 
-bool Server::WatchRtp(const Endpoint& from, SessionHandle session, std::size_t stream) {
-  const Watch wanted{session, stream};
-  Watch& watch = rtp_watches_[from];
-  if (!(watch == wanted) && Find(watch.session) != nullptr) return false;
-  watch = wanted;
-  return true;
+bool Server::RtpIsFree(const Endpoint& from, const Session* session, std::size_t stream) {
+  const auto found = rtp_watches_.find(from);
+  if (found == rtp_watches_.end()) return true;
+  const Session* const holder = Find(found->second.session);
+  return holder == nullptr || (holder == session && found->second.stream == stream);
+}
+
+void Server::WatchRtp(const Endpoint& from, SessionHandle session, std::size_t stream) {
+  rtp_watches_[from] = {session, stream};
 }
 
 void Server::WatchRtcp(const Endpoint& from, SessionHandle session, std::size_t stream) {

@@ -81,6 +81,8 @@ class Server final : public LiveService,
   };
   void Deliver(const ReplyTo& reply, std::string text, const AnswerNotes& notes);
   void Forward(Connection& connection, std::string_view raw, std::size_t shard);
+  // Whether no publisher but that session's stream sends from there.
+  bool RtpIsFree(const Endpoint& from, const Session* session, std::size_t stream);
   PresentationClient& presentations() { return presentations_; }
   std::size_t shard_count() const { return shared_->group->size(); }
   std::uint16_t rtp_port() const { return rtp_port_; }
@@ -105,7 +107,7 @@ class Server final : public LiveService,
   void SendRtcp(const Endpoint& to, std::span<const std::uint8_t> compound) override;
   void WatchRtcp(const Endpoint& from, SessionHandle session, std::size_t stream) override;
   void UnwatchRtcp(const Endpoint& from, SessionHandle session, std::size_t stream) override;
-  bool WatchRtp(const Endpoint& from, SessionHandle session, std::size_t stream) override;
+  void WatchRtp(const Endpoint& from, SessionHandle session, std::size_t stream) override;
   void UnwatchRtp(const Endpoint& from, SessionHandle session, std::size_t stream) override;
   void HoldReading(const ReplyTo& connection, Instant until) override;
   void OnPlayResolved(VodSession& session, const PendingAnswer& answer,

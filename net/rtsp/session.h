@@ -78,8 +78,8 @@ class SessionHost {
   // RTCP from that address is this stream's, until the session's end.
   virtual void WatchRtcp(const Endpoint& from, SessionHandle session, std::size_t stream) = 0;
   virtual void UnwatchRtcp(const Endpoint& from, SessionHandle session, std::size_t stream) = 0;
-  // The same for RTP, of publishers. False: another one has that address.
-  virtual bool WatchRtp(const Endpoint& from, SessionHandle session, std::size_t stream) = 0;
+  // The same for RTP, of publishers.
+  virtual void WatchRtp(const Endpoint& from, SessionHandle session, std::size_t stream) = 0;
   virtual void UnwatchRtp(const Endpoint& from, SessionHandle session, std::size_t stream) = 0;
   // Reads nothing more from that connection until then.
   virtual void HoldReading(const ReplyTo& connection, Instant until) = 0;
