@@ -384,6 +384,7 @@ TEST(LiveScenario, AnotherPublisherGoesOnWhereOneStopped) {
       first.Then([&first, reset = random.Chance(0.5)] { reset ? first.Reset() : first.Close(); });
     }
     plan.lower = DrawLower(random);
+    plan.control = "stream=";                                  // another encoder's ways
     plan.from = std::chrono::milliseconds(random.Below(500));  // perhaps not at a key frame
     plan.length = 4s;
     SimClient& second =

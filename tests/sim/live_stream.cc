@@ -53,7 +53,7 @@ Bytes WriteSenderReport(std::uint32_t ssrc, std::uint32_t rtp, Duration since_st
 
 }  // namespace
 
-std::string DescribeForPublishing(const SyntheticMedia& media) {
+std::string DescribeForPublishing(const SyntheticMedia& media, const std::string& control) {
   std::string sdp =
       "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=simulated\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n";
   for (std::size_t t = 0; t < media.info().tracks.size(); ++t) {
@@ -72,7 +72,7 @@ std::string DescribeForPublishing(const SyntheticMedia& media) {
              " streamtype=5;mode=AAC-hbr;sizelength=13;indexlength=3;indexdeltalength=3;config=" +
              Hex(track.audio_specific_config);
     }
-    sdp += "\r\na=control:streamid=" + std::to_string(t) + "\r\n";
+    sdp += "\r\na=control:" + control + std::to_string(t) + "\r\n";
   }
   return sdp;
 }
@@ -83,8 +83,9 @@ void ScriptPublisher(SimClient& client, const SyntheticMedia& media, const Publi
   const std::size_t publisher = sent->publishers++;
   sent->tracks.resize(tracks);
   client.Then([&client] { client.Connect(); });
-  client.Then(
-      [&client, &media, plan] { client.Announce(plan.path, DescribeForPublishing(media)); });
+  client.Then([&client, &media, plan] {
+    client.Announce(plan.path, DescribeForPublishing(media, plan.control));
+  });
   for (std::size_t t = 0; t < tracks; ++t) {
     client.Then([&client, plan, t] { client.Setup(t, plan.lower); });
   }

@@ -37,12 +37,13 @@ struct SentStream {
 struct PublisherPlan {
   std::string path = "live/a";
   Lower lower = Lower::kTcp;
-  Duration from = 0s, length = 6s;  // of the asset
-  bool reports = true;              // sender reports with every second of media
+  Duration from = 0s, length = 6s;    // of the asset
+  bool reports = true;                // sender reports with every second of media
+  std::string control = "streamid=";  // how he names his streams
 };
 
 // SDP of a synthetic asset, as an encoder would announce it.
-std::string DescribeForPublishing(const SyntheticMedia& media);
+std::string DescribeForPublishing(const SyntheticMedia& media, const std::string& control);
 
 // Adds to `client`'s script: connect, announce, set up, record, send, in real time. `media`, `sent`
 // and the client outlive the script.
