@@ -33,6 +33,7 @@ int OpenSocket(const sockaddr_storage& address) {
   }
   const int on = 1;
   setsockopt(fd, IPPROTO_UDP, UDP_GRO, &on, sizeof(on));
+  StampArrivals(fd);
   if (bind(fd, reinterpret_cast<const sockaddr*>(&address), AddressBytes(address)) == 0) return fd;
   const int error = errno;
   close(fd);

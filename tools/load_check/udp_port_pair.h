@@ -10,6 +10,9 @@
 #include <span>
 #include <vector>
 
+#include "core/clock.h"
+#include "tools/load_check/arrival.h"
+
 namespace millrace::load_check {
 
 // Room for what one recvmmsg brings: trains that the kernel has put together again (UDP_GRO).
@@ -22,7 +25,8 @@ class ReceiveBuffers {
   ReceiveBuffers(const ReceiveBuffers&) = delete;
   ReceiveBuffers& operator=(const ReceiveBuffers&) = delete;
 
-  // Takes what waits at the socket and calls `on_datagram(bytes, from)` for each datagram of it.
+  // Takes what waits at the socket and calls `on_datagram(bytes, from, waited)` for each datagram
+  // of it; `waited`: for how long it had lain in the socket, by the kernel's time stamp.
   template <typename F>
   void Drain(int fd, F&& on_datagram) {
     int messages = 0;
@@ -32,8 +36,10 @@ class ReceiveBuffers {
         const auto index = static_cast<std::size_t>(i);
         const std::span<const std::uint8_t> train = Bytes(index);
         const std::size_t segment = SegmentBytes(index);
+        const Duration waited = WaitedInSocket(&headers_[index].msg_hdr);
         for (std::size_t at = 0; at < train.size(); at += segment) {
-          on_datagram(train.subspan(at, std::min(segment, train.size() - at)), froms_[index]);
+          on_datagram(train.subspan(at, std::min(segment, train.size() - at)), froms_[index],
+                      waited);
         }
       }
     } while (messages == static_cast<int>(kMessages));

@@ -103,6 +103,7 @@ void Viewer::Start(Instant now) {
   if (fd_ < 0) return FailErrno("socket");
   const int on = 1;
   setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  StampArrivals(fd_);
   if (role_.reads_nothing) {
     setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &kDeafReceiveBytes, sizeof(kDeafReceiveBytes));
   }
@@ -181,12 +182,19 @@ void Viewer::ReadControl(Scratch& scratch, Instant now) {
   std::vector<std::uint8_t>& buffer = scratch.stream;
   const std::size_t kept = input_.size();
   std::memcpy(buffer.data(), input_.data(), kept);
-  const ssize_t count = recv(fd_, buffer.data() + kept, buffer.size() - kept, MSG_DONTWAIT);
+  iovec rest{buffer.data() + kept, buffer.size() - kept};
+  std::array<std::uint64_t, 8> control;
+  msghdr header{};
+  header.msg_iov = &rest;
+  header.msg_iovlen = 1;
+  header.msg_control = control.data();
+  header.msg_controllen = sizeof(control);
+  const ssize_t count = recvmsg(fd_, &header, MSG_DONTWAIT);
   if (count == 0) return Fail(std::string("the server closed the connection: ") + Name(state_));
   if (count < 0) return errno == EAGAIN ? void() : FailErrno("receive");
   const std::string_view bytes(reinterpret_cast<const char*>(buffer.data()),
                                kept + static_cast<std::size_t>(count));
-  const std::size_t taken = TakeMessages(bytes, scratch, now);
+  const std::size_t taken = TakeMessages(bytes, scratch, now - WaitedInSocket(&header));
   if (!done()) input_.assign(bytes.substr(taken));
 }
 
@@ -262,17 +270,18 @@ void Viewer::OnRtcp(std::span<const std::uint8_t> packet) {
 
 void Viewer::ReadMedia(Track& track, bool rtcp, Scratch& scratch, Instant now) {
   const std::optional<sockaddr_storage>& server = rtcp ? track.server_rtcp : track.server_rtp;
-  scratch.datagrams.Drain(rtcp ? track.ports.rtcp() : track.ports.rtp(),
-                          [&](std::span<const std::uint8_t> packet, const sockaddr_storage& from) {
-                            if (done()) return;
-                            if (server && !SameEndpoint(*server, from)) {
-                              ++result_.strangers;
-                            } else if (rtcp) {
-                              OnRtcp(packet);
-                            } else {
-                              OnMedia(track, packet, now);
-                            }
-                          });
+  scratch.datagrams.Drain(
+      rtcp ? track.ports.rtcp() : track.ports.rtp(),
+      [&](std::span<const std::uint8_t> packet, const sockaddr_storage& from, Duration waited) {
+        if (done()) return;
+        if (server && !SameEndpoint(*server, from)) {
+          ++result_.strangers;
+        } else if (rtcp) {
+          OnRtcp(packet);
+        } else {
+          OnMedia(track, packet, now - waited);
+        }
+      });
 }
 
 void Viewer::OnResponse(const Response& response, Scratch& scratch, Instant now) {
