@@ -8,14 +8,12 @@ namespace millrace {
 
 void LiveOptions::SetPublish(std::string_view text) {
   prefix.clear();
-  if (text == "off") {
-    publish = Publish::kOff;
-    return;
-  }
+  publish = text == "off" ? Publish::kOff : text == "any" ? Publish::kAny : Publish::kPrefix;
+  if (publish != Publish::kPrefix) return;
   while (text.starts_with('/')) text.remove_prefix(1);
   while (text.ends_with('/')) text.remove_suffix(1);
-  publish = text == "any" || text.empty() ? Publish::kAny : Publish::kPrefix;
-  if (publish == Publish::kPrefix) prefix = text;
+  prefix = text;
+  if (prefix.empty()) publish = Publish::kAny;  // "/"
 }
 
 namespace {

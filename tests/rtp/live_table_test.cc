@@ -53,7 +53,8 @@ INSTANTIATE_TEST_SUITE_P(
                       RuleCase{"any", "a/../b", false}, RuleCase{"any", "..", false},
                       RuleCase{"any", "./a", false}, RuleCase{"any", "a/.b/..c", true},
                       RuleCase{"/live", "live/../x", false}, RuleCase{"/live", "live/", false},
-                      RuleCase{"/", "x", true}, RuleCase{"", "x", true}));
+                      RuleCase{"/", "x", true}, RuleCase{"", "x", true},
+                      RuleCase{"/any", "film.mp4", false}, RuleCase{"/any", "any/x", true}));
 
 TEST(LiveOptions, PublishUnderLiveUnlessToldOtherwise) {
   SeededRandom random(1);
