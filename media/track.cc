@@ -39,9 +39,11 @@ MediaKind KindOf(Codec codec) {
   return codec == Codec::kAac ? MediaKind::kAudio : MediaKind::kVideo;
 }
 
-std::int64_t Track::ClockFromDuration(Duration d) const {
+std::int64_t TicksFromDuration(Duration d, std::uint32_t clock_rate) {
   return Rescale(d.count(), clock_rate, kNanosecondsPerSecond);
 }
+
+std::int64_t Track::ClockFromDuration(Duration d) const { return TicksFromDuration(d, clock_rate); }
 
 Duration Track::DurationFromClock(std::int64_t ticks) const {
   return Duration(Rescale(ticks, kNanosecondsPerSecond, clock_rate == 0 ? 1 : clock_rate));

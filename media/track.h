@@ -18,6 +18,9 @@ MediaKind KindOf(Codec codec);
 
 using Bytes = std::vector<std::uint8_t>;
 
+// A duration in ticks of a clock of `clock_rate` Hz, rounded to nearest.
+std::int64_t TicksFromDuration(Duration d, std::uint32_t clock_rate);
+
 // Times of a track are counts of its clock: 90 kHz for video, the sample rate for AAC. They count
 // exactly; nothing goes through microseconds.
 struct Track {

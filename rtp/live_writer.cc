@@ -14,19 +14,10 @@ namespace {
 
 // A frame that is still coming is shown this long after its first packet.
 constexpr Duration kFlushAfter = 1ms;
-// A publisher who goes on where another stopped begins with an access point, or after this without
-// one (streams that refresh bit by bit have none).
-constexpr Duration kAccessWait = 10s;
 // Packets in front of the slices of an access unit: delimiter, parameter sets, SEI messages.
 constexpr std::size_t kUnitHeadPacketsMax = 16;
 // ISO 14496-3: samples of an access unit of AAC-LC; RFC 3640 streams may say otherwise, rarely.
 constexpr std::uint32_t kAacUnitSamples = 1024;
-
-std::int64_t TicksOf(Duration time, std::uint32_t clock_rate) {
-  constexpr std::int64_t kSecond = 1'000'000'000;
-  const std::int64_t rate = clock_rate;
-  return time.count() / kSecond * rate + time.count() % kSecond * rate / kSecond;
-}
 
 }  // namespace
 
@@ -71,7 +62,7 @@ bool LiveWriter::WaitsForAccess(std::size_t index, const PacketView& view,
     stream.unit_so_far.clear();
   }
   if (!live_->stream(index).writer.any || index != live_->lead_stream() ||
-      !live_->has_access_points() || access || arrival - started_ >= kAccessWait) {
+      !live_->has_access_points() || access || arrival - started_ >= LiveSender::kAccessWait) {
     return false;
   }
   stream.unit_timestamp = view.timestamp;
@@ -92,8 +83,8 @@ void LiveWriter::Begin(std::size_t index, const PacketView& view, Instant arriva
   std::int64_t timestamp = before.last_timestamp;
   if (before.any) {
     // At least a tick, lest two units have one timestamp.
-    const std::int64_t ticks =
-        TicksOf(arrival - before.last_arrival, live_->description().streams[index].clock_rate);
+    const std::int64_t ticks = TicksFromDuration(arrival - before.last_arrival,
+                                                 live_->description().streams[index].clock_rate);
     timestamp += std::max<std::int64_t>(ticks, 1);
   }
   before.last_timestamp = timestamp;
@@ -101,7 +92,8 @@ void LiveWriter::Begin(std::size_t index, const PacketView& view, Instant arriva
   stream.unit_first = out.log.end();
   stream.unit_is_access = false;
   if (stream.early_report && stream.early_report->ssrc == view.ssrc) {
-    return OnSenderReport(index, *stream.early_report, stream.early_report_at);
+    return OnSenderReport(index, *std::exchange(stream.early_report, std::nullopt),
+                          stream.early_report_at);
   }
   ClockMapping clock;  // until his sender report comes
   clock.ntp = rtcp::NtpFromWall(hub_->shard().wall());
@@ -179,26 +171,43 @@ void LiveWriter::Write(std::size_t index, const PacketView& view,
   }
 }
 
+// Room for a payload behind a finished header, in the place of (a part of) the publisher's `view`.
+std::uint8_t* LiveWriter::AddPacket(std::size_t index, const PacketView& view,
+                                    std::size_t payload_bytes, std::int64_t timestamp, bool marker,
+                                    Instant arrival) {
+  LiveStream& out = live_->stream(index);
+  const auto sequence = static_cast<std::uint16_t>(view.sequence + streams_[index].sequence_shift);
+  std::uint8_t* const to =
+      out.log.Append(kRtpHeaderBytes + payload_bytes, timestamp, FlagsOf(index, marker), arrival);
+  to[0] = 0x80;
+  to[1] = static_cast<std::uint8_t>((marker ? 0x80 : 0) | view.payload_type);
+  StoreBe16(to + 2, sequence);
+  StoreBe32(to + 4, static_cast<std::uint32_t>(timestamp));
+  StoreBe32(to + 8, out.ssrc);
+  out.writer.next_sequence = static_cast<std::uint16_t>(sequence + 1);
+  return to + kRtpHeaderBytes;
+}
+
+// Of the packet to be appended.
+std::uint16_t LiveWriter::FlagsOf(std::size_t index, bool marker) const {
+  const bool starts = live_->stream(index).log.end() == streams_[index].unit_first;
+  return static_cast<std::uint16_t>((starts ? kPacketUnitStart : 0) | (marker ? kPacketMarker : 0));
+}
+
 // Readers may have an earlier publisher's description; what this one announced instead of sending
 // it in band goes in front of every access point (RFC 6184 section 8.4, RFC 7798 section 7.1).
 void LiveWriter::WriteParameterSets(std::size_t index, const PacketView& view,
                                     std::int64_t timestamp, Instant arrival) {
   Stream& stream = streams_[index];
-  LiveStream& out = live_->stream(index);
   const LiveStreamDescription& own = announced_->streams[index];
   if (!stream.codec || *stream.codec == Codec::kAac) return;
   for (const std::vector<Bytes>* sets : {&own.vps, &own.sps, &own.pps}) {
     for (const Bytes& set : *sets) {
       if (set.empty() || set.size() > kLivePacketBytesMax - kRtpHeaderBytes) continue;
-      const bool starts = out.log.end() == stream.unit_first;
-      std::uint8_t* const to = out.log.Append(kRtpHeaderBytes + set.size(), timestamp,
-                                              starts ? kPacketUnitStart : 0, arrival);
-      to[0] = 0x80;
-      to[1] = view.payload_type;
-      StoreBe16(to + 2, static_cast<std::uint16_t>(view.sequence + stream.sequence_shift++));
-      StoreBe32(to + 4, static_cast<std::uint32_t>(timestamp));
-      StoreBe32(to + 8, out.ssrc);
-      std::memcpy(to + kRtpHeaderBytes, set.data(), set.size());
+      std::uint8_t* const to =
+          AddPacket(index, view, set.size(), timestamp, /*marker=*/false, arrival);
+      ++stream.sequence_shift;  // of what follows
+      std::memcpy(to, set.data(), set.size());
     }
   }
 }
@@ -229,26 +238,12 @@ class LiveWriter::Pieces final : public RepackSink {
  private:
   void OnPayload(std::span<const std::uint8_t> head, std::span<const std::uint8_t> body,
                  bool marker, std::uint32_t units_before) override {
-    Stream& stream = writer_->streams_[index_];
-    LiveStream& out = writer_->live_->stream(index_);
-    if (!first_) ++stream.sequence_shift;
+    if (!first_) ++writer_->streams_[index_].sequence_shift;
     const std::int64_t timestamp = timestamp_ + std::int64_t{units_before} * kAacUnitSamples;
-    const std::size_t length = kRtpHeaderBytes + head.size() + body.size();
     std::uint8_t* const to =
-        out.log.Append(length, timestamp,
-                       static_cast<std::uint16_t>(
-                           (first_ && out.log.end() == stream.unit_first ? kPacketUnitStart : 0) |
-                           (marker ? kPacketMarker : 0)),
-                       arrival_);
-    to[0] = 0x80;
-    to[1] = static_cast<std::uint8_t>((marker ? 0x80 : 0) | view_.payload_type);
-    StoreBe16(to + 2, static_cast<std::uint16_t>(view_.sequence + stream.sequence_shift));
-    StoreBe32(to + 4, static_cast<std::uint32_t>(timestamp));
-    StoreBe32(to + 8, out.ssrc);
-    std::memcpy(to + kRtpHeaderBytes, head.data(), head.size());
-    std::memcpy(to + kRtpHeaderBytes + head.size(), body.data(), body.size());
-    out.writer.next_sequence =
-        static_cast<std::uint16_t>(view_.sequence + stream.sequence_shift + 1);
+        writer_->AddPacket(index_, view_, head.size() + body.size(), timestamp, marker, arrival_);
+    std::memcpy(to, head.data(), head.size());
+    std::memcpy(to + head.size(), body.data(), body.size());
     first_ = false;
   }
 
@@ -278,12 +273,8 @@ void LiveWriter::Append(std::size_t index, const PacketView& view,
           live_->path(), index, packet.size(), kLivePacketBytesMax);
     }
   }
-  const bool starts = out.log.end() == stream.unit_first;
   std::uint8_t* const to =
-      out.log.Append(packet.size(), timestamp,
-                     static_cast<std::uint16_t>((starts ? kPacketUnitStart : 0) |
-                                                (view.marker ? kPacketMarker : 0)),
-                     arrival);
+      out.log.Append(packet.size(), timestamp, FlagsOf(index, view.marker), arrival);
   const auto sequence = static_cast<std::uint16_t>(view.sequence + stream.sequence_shift);
   std::memcpy(to, packet.data(), packet.size());
   StoreBe16(to + 2, sequence);

@@ -50,8 +50,6 @@ class LiveWriter final : private PacedTask {
   // Shows readers all whole frames; by the hub, once per tick in which there are any.
   void Commit(Instant now);
 
-  LivePresentation& live() { return *live_; }
-
  private:
   struct Stream {
     std::unique_ptr<StreamInspector> inspector;  // null: not understood
@@ -63,7 +61,6 @@ class LiveWriter final : private PacedTask {
     Instant early_report_at{};
     bool unit_is_access = false;  // of the access unit being written
     bool oversize_told = false;
-    std::uint16_t last_original = 0;   // his sequence number
     std::uint16_t sequence_shift = 0;  // ours minus his
     std::uint32_t timestamp_shift = 0;
     std::uint64_t unit_first = 0;  // position
@@ -80,6 +77,9 @@ class LiveWriter final : private PacedTask {
   void Begin(std::size_t index, const PacketView& view, Instant arrival);
   void Write(std::size_t index, const PacketView& view, std::span<const std::uint8_t> packet,
              bool access, Instant arrival);
+  std::uint8_t* AddPacket(std::size_t index, const PacketView& view, std::size_t payload_bytes,
+                          std::int64_t timestamp, bool marker, Instant arrival);
+  std::uint16_t FlagsOf(std::size_t index, bool marker) const;
   void WriteParameterSets(std::size_t index, const PacketView& view, std::int64_t timestamp,
                           Instant arrival);
   void NoteUnit(std::size_t index, Stream& stream, std::int64_t timestamp, bool access);

@@ -136,14 +136,16 @@ std::size_t WriteSourceDescription(std::uint8_t* p, std::uint32_t ssrc, std::str
 
 }  // namespace
 
-std::uint64_t NtpFromWall(WallTime wall) {
+std::uint64_t NtpFromDuration(Duration d) {
   constexpr std::int64_t kNanos = 1'000'000'000;
-  const std::chrono::seconds seconds =
-      std::chrono::floor<std::chrono::seconds>(wall.time_since_epoch());
-  const std::int64_t nanos = (wall.time_since_epoch() - seconds).count();
-  const std::uint64_t fraction = (static_cast<std::uint64_t>(nanos) << 32) / kNanos;
+  const std::chrono::seconds seconds = std::chrono::floor<std::chrono::seconds>(d);
+  const std::uint64_t fraction = (static_cast<std::uint64_t>((d - seconds).count()) << 32) / kNanos;
   // The era (a wrap every 136 years) falls off at the top.
-  return static_cast<std::uint64_t>(seconds.count() + kNtpToUnixSeconds) << 32 | fraction;
+  return static_cast<std::uint64_t>(seconds.count()) << 32 | fraction;
+}
+
+std::uint64_t NtpFromWall(WallTime wall) {
+  return NtpFromDuration(wall.time_since_epoch() + std::chrono::seconds(kNtpToUnixSeconds));
 }
 
 std::size_t WriteSenderReport(std::span<std::uint8_t> out, const SenderInfo& info,

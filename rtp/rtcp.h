@@ -16,6 +16,8 @@ namespace millrace::rtcp {
 // NTP timestamp format: seconds since 1900 in the upper 32 bits, fraction below (RFC 3550 section
 // 4).
 std::uint64_t NtpFromWall(WallTime wall);
+// A duration in that format.
+std::uint64_t NtpFromDuration(Duration d);
 
 struct SenderInfo {
   std::uint32_t ssrc = 0;

@@ -18,9 +18,9 @@ std::string_view MediaType(std::string_view content_type) {
 }
 
 // A client that tries for ever does not fill the log.
-void LogRefusal(const Exchange& x, const absl::Status& status) {
+void LogRefusal(const Exchange& x, const absl::Status& status, Instant now) {
   thread_local LogLimiter limiter(5);
-  if (!limiter.Allow(SystemClock().Now())) return;
+  if (!limiter.Allow(now)) return;
   LogInfo("{}: the announcement of '{}' is refused: {}; {} more like it not shown",
           x.peer.ToString(), x.path, std::string(status.message()), limiter.suppressed());
 }
@@ -36,7 +36,7 @@ void RequestHandler::Announce(Exchange& x) {
   if (!EqualsIgnoreCase(MediaType(type->value), kSdpType)) return Respond(x, 415);
   auto description = ParseLiveDescription(x.message.body);
   if (!description.ok()) {
-    LogRefusal(x, description.status());
+    LogRefusal(x, description.status(), server_->shard().now());
     return Respond(x, 400);
   }
   if (description->streams.size() > limits_->tracks_per_session) return Respond(x, 400);
@@ -47,7 +47,7 @@ void RequestHandler::Announce(Exchange& x) {
   }
   auto ticket = table.Announce(x.path, *std::move(description), server_->shard().index());
   if (!ticket.ok()) {
-    LogRefusal(x, ticket.status());
+    LogRefusal(x, ticket.status(), server_->shard().now());
     return Respond(x, absl::IsAlreadyExists(ticket.status()) ? 455 : 503);
   }
   x.connection->announced = {*std::move(ticket), std::string(x.message.uri),

@@ -15,13 +15,6 @@ LiveSender& Live(const PlaySession::Setup& setup) {
   return static_cast<LiveSender&>(*setup.sender);
 }
 
-// 32.32 fixed point, as NTP timestamps count.
-std::uint64_t NtpDuration(Duration d) {
-  const std::int64_t seconds = d.count() / Duration(1s).count();
-  const auto rest = static_cast<std::uint64_t>(d.count() % Duration(1s).count());
-  return (static_cast<std::uint64_t>(seconds) << 32) + (rest << 32) / Duration(1s).count();
-}
-
 }  // namespace
 
 LiveSession::LiveSession(SessionHandle self, SessionHost* host, const SessionId& id,
@@ -81,13 +74,9 @@ bool LiveSession::FillTimes(const Setup& setup, Instant now, rtcp::SenderInfo* i
   }
   // The moment `now`, on the publisher's own line of wall clock and RTP clock.
   const Duration since = std::max<Duration>(now - clock.at, 0s);
-  const std::uint64_t rate = setup.sender->clock_rate();
-  const auto ns = static_cast<std::uint64_t>(since.count());
-  constexpr std::uint64_t kSecond = 1'000'000'000;
-  info->ntp = clock.ntp + NtpDuration(since);
-  info->rtp_timestamp =
-      clock.rtp_timestamp +
-      static_cast<std::uint32_t>(ns / kSecond * rate + ns % kSecond * rate / kSecond);
+  info->ntp = clock.ntp + rtcp::NtpFromDuration(since);
+  info->rtp_timestamp = clock.rtp_timestamp + static_cast<std::uint32_t>(TicksFromDuration(
+                                                  since, setup.sender->clock_rate()));
   return true;
 }
 
