@@ -49,6 +49,11 @@ struct Limits {
   std::size_t burst_packets = 16;
   // How far ahead of its time a packet may leave so that it shares a train with an earlier one.
   Duration train_window = 5ms;
+  // Viewers of files whose packets are due within the same tick are sent to together, at its start:
+  // fewer sleeps and submissions, and receivers that are awake already. Less than the train window,
+  // or it would break the pacing contract. Measured with 500 to 1500 viewers of 2 Mbit/s: 5 to 10 %
+  // less CPU per Gbit than 1 ms.
+  Duration pacing_tick = 4ms;
   // Trains per SendBatch: one kernel submission.
   std::size_t batch_ops = 256;
   // Iovecs per batch: a patched or interleaved packet takes two.

@@ -204,7 +204,9 @@ void VodSender::Advance(const Run& run, std::uint32_t count) {
 void VodSender::Reschedule(Instant not_before) {
   if (!Settle()) return;
   const PacketBlock& block = block_->streams[stream()];
-  context_->pacer->Schedule(this, std::max(clock_.DueAt(block.due(index_)), not_before));
+  const Instant due = clock_.DueAt(block.due(index_));
+  const Instant tick = due - due.time_since_epoch() % context_->limits->pacing_tick;
+  context_->pacer->Schedule(this, std::max(tick, not_before));
 }
 
 void VodSender::OnBlock(BlockRef block) {
