@@ -45,8 +45,10 @@ struct Limits {
   std::size_t reorder_blocks = 8192;
 
   // --- Sending
-  // Packets one viewer may send at once; a larger frame is spread over its duration.
-  std::size_t burst_packets = 16;
+  // Packets one viewer may send at once; a larger frame is spread over the milliseconds that
+  // follow. 44 KiB, which the queue before a slow link still holds, and most key frames of 2 Mbit/s
+  // in one train: one of 24 packets costs 12 us, trains of 16 and of 8 packets 16 us (bench/limit).
+  std::size_t burst_packets = 32;
   // How far ahead of its time a packet may leave so that it shares a train with an earlier one.
   Duration train_window = 5ms;
   // Viewers of files whose packets are due within the same tick are sent to together, at its start:
@@ -57,9 +59,10 @@ struct Limits {
   // Trains per SendBatch: one kernel submission.
   std::size_t batch_ops = 256;
   // Iovecs per batch: a patched or interleaved packet takes two.
-  std::size_t batch_iovecs = 8192;  // batch_ops * burst_packets * 2
-  // One send buffer for all viewers of a shard: at 5000 viewers each with a 16-packet train in
-  // flight 5000 * 16 * 1400 B = 112 MB would be the most; a quarter of it is asked for.
+  std::size_t batch_iovecs = 16384;  // batch_ops * burst_packets * 2
+  // One send buffer for all viewers of a shard: at 5000 viewers each with a 32-packet train in
+  // flight 5000 * 32 * 1400 B = 224 MB would be the most; an eighth is room for more trains than
+  // are ever under way together, since they are sent one after the other.
   int udp_send_buffer_bytes = 32 << 20;
 
   Duration accept_retry = 100ms;  // after EMFILE and the like

@@ -106,13 +106,14 @@ TEST_F(LiveSenderTest, AFrameWithoutAMarkerLeavesAMillisecondLater) {
 TEST_F(LiveSenderTest, AFrameOfSeveralBurstsTakesAMillisecondForEach) {
   Begin();
   TestViewer& viewer = JoinAndMeetTail();
-  publisher_->Frame(false, 40);
+  const std::size_t burst = world_->limits.burst_packets;
+  publisher_->Frame(false, static_cast<int>(2 * burst + 8));
   world_->Tick(world_->now());
-  EXPECT_EQ(viewer.Take().size(), 16u);
+  EXPECT_EQ(viewer.Take().size(), burst);
   world_->Tick(world_->now());  // another tick of the same millisecond
   EXPECT_TRUE(viewer.Take().empty());
   world_->Run(1ms);
-  EXPECT_EQ(viewer.Take().size(), 16u);
+  EXPECT_EQ(viewer.Take().size(), burst);
   world_->Run(1ms);
   EXPECT_EQ(viewer.Take().size(), 8u);
 }
@@ -314,10 +315,12 @@ TEST_F(LiveSenderTest, TheBacklogLeavesEightTimesAsFastAsItCameAndNeverInMoreTha
 TEST_F(LiveSenderTest, TheBurstCapCountsAllTrainsOfAMillisecond) {
   Begin();
   TestViewer& viewer = JoinAndMeetTail();
-  for (int i = 0; i < 60; ++i) {  // trains of five: a shorter packet closes each
-    publisher_->Frame(false, 1, i == 59, i % 5 == 4 ? 50 : 100);
+  for (int i = 0; i < 120; ++i) {  // trains of five: a shorter packet closes each
+    publisher_->Frame(false, 1, i == 119, i % 5 == 4 ? 50 : 100);
   }
-  for (const std::size_t wanted : {16, 16, 16, 12, 0}) {
+  const std::size_t burst = world_->limits.burst_packets;
+  ASSERT_LT(burst, 120u / 3);
+  for (const std::size_t wanted : {burst, burst, burst, 120 - 3 * burst, std::size_t{0}}) {
     world_->Tick(world_->now());
     EXPECT_EQ(viewer.Take().size(), wanted);
     world_->clock.now += 1ms;
