@@ -56,6 +56,10 @@ struct Limits {
   // or it would break the pacing contract. Measured with 500 to 1500 viewers of 2 Mbit/s: 5 to 10 %
   // less CPU per Gbit than 1 ms.
   Duration pacing_tick = 4ms;
+  // Trains below are copied also where zero-copy sends are wanted: pinning pages and the second
+  // completion cost more than copying so few bytes (the kernel's own advice for MSG_ZEROCOPY is 10
+  // KiB).
+  std::size_t zero_copy_bytes = 10 << 10;
   // Trains per SendBatch: one kernel submission.
   std::size_t batch_ops = 256;
   // Iovecs per batch: a patched or interleaved packet takes two.

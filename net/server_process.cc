@@ -140,6 +140,13 @@ absl::StatusOr<std::unique_ptr<ServerProcess>> ServerProcess::Start(const Server
   parts->loader = std::make_unique<ThreadLoader>(kLoaderThreads);
   BackendOptions backend_options;
   backend_options.sockets_max = static_cast<std::uint32_t>(shared.limits.sockets());
+  if (options.zero_copy != "off") {
+    backend_options.zero_copy = options.zero_copy == "on" ? ZeroCopy::kOn : ZeroCopy::kAuto;
+    if (choice->kind != BackendKind::kUring) {
+      return absl::InvalidArgumentError(
+          "--zero-copy needs the io_uring backend; leave it out, or use --backend io_uring");
+    }
+  }
   ShardGroup::Parts group_parts;
   group_parts.backend = [kind = choice->kind, backend_options](std::size_t) {
     return MakeBackend(kind, backend_options);

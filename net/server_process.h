@@ -20,6 +20,7 @@ struct ServerOptions {
   std::uint16_t port = 8554;      // 0: any free one
   std::size_t shards = 0;         // 0: one per usable processor
   std::string backend = "auto";   // "auto", "io_uring" or "epoll"
+  std::string zero_copy = "off";  // UDP trains over io_uring: "auto", "on" or "off"
   std::uint64_t cache_bytes = 0;  // 0: a quarter of memory
   Duration session_timeout = 60s;
 

@@ -176,6 +176,15 @@ void LiveSender::Advance(const Run& run, std::uint32_t count) {
       LoadBe16(run.memory + run.packets[count - 1].offset + 2) + sequence_offset_ + 1);
 }
 
+MemoryHold LiveSender::Hold(const Run&) const {
+  constexpr auto kLetGo = [](void* chunk, void* pool) {
+    static_cast<LogChunkPool*>(pool)->Release(static_cast<LogChunk*>(chunk));
+  };
+  auto* const chunk = const_cast<LogChunk*>(chunk_);
+  LogChunkPool::Hold(chunk);
+  return {kLetGo, chunk, view_->log(stream()).pool()};
+}
+
 void LiveSender::Reschedule(Instant not_before) {
   if (!Settle(not_before)) return;
   const Instant due = DueAt(chunk_->TimeOf(position_ - chunk_->first));

@@ -68,6 +68,7 @@ class LiveSender final : public Sender {
   // Never: what does not fit one train goes with the next round of the same tick.
   bool LateBehind(const Run&, Instant) const override { return false; }
   void Advance(const Run& run, std::uint32_t count) override;
+  MemoryHold Hold(const Run& run) const override;
   void Reschedule(Instant not_before) override;
 
  private:

@@ -151,6 +151,7 @@ class LogReader {
   // access point has moved.
   bool Refresh();
 
+  LogChunkPool* pool() const { return log_->pool_; }
   std::uint64_t first() const { return first_; }
   std::uint64_t tail() const { return tail_; }
   // PacketLog::kNone when there is none.

@@ -19,6 +19,7 @@
 #include "absl/status/status.h"
 #include "core/clock.h"
 #include "core/counters.h"
+#include "core/io/memory_hold.h"
 #include "core/io/send_batch.h"
 #include "core/limits.h"
 #include "rtp/header_patch.h"
@@ -119,6 +120,8 @@ class Sender : public PacedTask {
   virtual bool LateBehind(const Run& run, Instant now) const = 0;
   // `count` packets of `run` have left.
   virtual void Advance(const Run& run, std::uint32_t count) = 0;
+  // Keeps the run's bytes where they are, for a zero-copy send.
+  virtual MemoryHold Hold(const Run& run) const = 0;
   // Puts the next packet into the calendar, or waits for it, or ends.
   virtual void Reschedule(Instant not_before) = 0;
 

@@ -28,7 +28,9 @@ void UdpTransport::AddTrain() {
   if (run.patch.identity()) {
     iovec* iov = batch.Iovecs(1);
     *iov = {bytes + run.packets[0].offset, run.bytes};
-    batch.AddTrain(context_->rtp_socket, &destination_, {iov, 1}, segment, run.count, this);
+    const bool zero_copy = run.bytes >= context_->limits->zero_copy_bytes && batch.zero_copy();
+    batch.AddTrain(context_->rtp_socket, &destination_, {iov, 1}, segment, run.count, this,
+                   zero_copy ? sender().Hold(run) : MemoryHold());
     return;
   }
   iovec* iov = batch.Iovecs(2 * run.count);

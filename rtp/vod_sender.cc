@@ -201,6 +201,11 @@ void VodSender::Advance(const Run& run, std::uint32_t count) {
   }
 }
 
+MemoryHold VodSender::Hold(const Run&) const {
+  constexpr auto kLetGo = [](void* set, void*) { BlockRef(static_cast<const BlockSet*>(set)); };
+  return {kLetGo, const_cast<BlockSet*>(BlockRef(block_).Detach())};
+}
+
 void VodSender::Reschedule(Instant not_before) {
   if (!Settle()) return;
   const PacketBlock& block = block_->streams[stream()];

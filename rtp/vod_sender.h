@@ -78,6 +78,7 @@ class VodSender : public Sender, private BlockWaiter {
   // True when it is in the same block and late by the train window or more.
   bool LateBehind(const Run& run, Instant now) const override;
   void Advance(const Run& run, std::uint32_t count) override;
+  MemoryHold Hold(const Run& run) const override;
   void Reschedule(Instant not_before) override;
 
  private:

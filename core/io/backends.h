@@ -16,6 +16,7 @@ enum class BackendKind { kUring, kEpoll };
 struct BackendOptions {
   // Sockets one backend can hold at once; its tables are sized once, at the start.
   std::uint32_t sockets_max = 16384;
+  ZeroCopy zero_copy = ZeroCopy::kOff;  // io_uring only
 };
 
 struct BackendChoice {

@@ -12,7 +12,8 @@
 //  2. After Close(socket) no handler is called for it again, even if the kernel had already
 //     completed something for it.
 //  3. Bytes handed to a handler are valid during that call only.
-//  4. Send never blocks and never keeps a pointer: when it returns, every op has its result.
+//  4. Send never blocks and never keeps a pointer: when it returns, every op has its result. The
+//     bytes of a zero-copy op alone are read on, until its ticket comes back from within Poll.
 #pragma once
 
 #include <sys/socket.h>
@@ -26,6 +27,7 @@
 #include "absl/status/statusor.h"
 #include "core/clock.h"
 #include "core/io/endpoint.h"
+#include "core/io/zero_copy.h"
 
 namespace millrace {
 
@@ -70,6 +72,9 @@ struct SendOp {
   const Endpoint* to = nullptr;
   // UDP GSO: length of each datagram but the last, which may be shorter; 0 sends one datagram.
   std::uint16_t segment_size = 0;
+  // Wishes for no copy. The backend decides, and sets `ticket` when the bytes must stay.
+  bool zero_copy = false;
+  ZeroCopyTicket ticket = kNoTicket;
   // Bytes taken (for a stream perhaps fewer than given), or a negative errno; -EAGAIN: no room now.
   std::int32_t result = 0;
 };
@@ -119,6 +124,10 @@ class IoBackend {
   // Tries every op once, in order, without blocking. At most one op per stream socket in a call:
   // a second one could overtake what a short first one left behind.
   virtual void Send(std::span<SendOp> ops) = 0;
+  // Who is told of tickets (null: nobody any more, and nothing is sent without copying).
+  virtual void SetZeroCopyObserver(ZeroCopyObserver*) {}
+  // Whether it is worth wishing for now.
+  virtual bool zero_copy() const { return false; }
   // Dispatches what has completed; if nothing has, sleeps until something does, `deadline` comes
   // (kNever: no limit) or Wake is called. A deadline at or before `now` does not sleep.
   virtual void Poll(Instant now, Instant deadline) = 0;

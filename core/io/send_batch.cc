@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cerrno>
+#include <utility>
 
 namespace millrace {
 namespace {
@@ -31,9 +32,15 @@ SendBatch::SendBatch(IoBackend* io, std::size_t capacity_ops, std::size_t capaci
       capacity_scratch_(capacity_iovecs * kScratchPerIovec),
       ops_(std::make_unique<SendOp[]>(capacity_ops)),
       owners_(std::make_unique<TrainOwner*[]>(capacity_ops)),
+      holds_(std::make_unique<MemoryHold[]>(capacity_ops)),
+      under_way_(std::make_unique<MemoryHold[]>(ZeroCopyTickets::kTicketsMax + 1)),
       iovecs_(std::make_unique<iovec[]>(capacity_iovecs)),
       single_(std::make_unique<iovec[]>(capacity_iovecs)),
-      scratch_(std::make_unique<std::uint8_t[]>(capacity_scratch_)) {}
+      scratch_(std::make_unique<std::uint8_t[]>(capacity_scratch_)) {
+  io_->SetZeroCopyObserver(this);
+}
+
+SendBatch::~SendBatch() { io_->SetZeroCopyObserver(nullptr); }
 
 bool SendBatch::HasRoom(std::size_t iovecs, std::size_t scratch_bytes) const {
   return ops_used_ < capacity_ops_ && iovecs <= capacity_iovecs_ - iovecs_used_ &&
@@ -68,10 +75,12 @@ SendOp& SendBatch::Add(SocketId socket, std::span<iovec> iov, TrainOwner* owner)
 }
 
 void SendBatch::AddTrain(SocketId socket, const Endpoint* to, std::span<iovec> iov,
-                         std::uint16_t segment_size, std::uint32_t packet_count,
-                         TrainOwner* owner) {
+                         std::uint16_t segment_size, std::uint32_t packet_count, TrainOwner* owner,
+                         MemoryHold hold) {
   assert(packet_count >= 1 && packet_count <= kTrainPacketsMax);  // [4]
+  holds_[ops_used_] = std::move(hold);
   SendOp& op = Add(socket, iov, owner);
+  op.zero_copy = static_cast<bool>(holds_[ops_used_ - 1]);
   op.to = to;                                             // [1]
   op.segment_size = packet_count > 1 ? segment_size : 0;  // [2] [3]: nothing to cut in one packet
 }
@@ -84,6 +93,11 @@ void SendBatch::Flush() {
   if (ops_used_ > 0) io_->Send({ops_.get(), ops_used_});
   for (std::size_t i = 0; i < ops_used_; ++i) {
     SendOp& op = ops_[i];
+    if (op.zero_copy) {
+      MemoryHold& hold = holds_[i];
+      if (op.ticket != kNoTicket) under_way_[op.ticket] = std::move(hold);
+      hold.Reset();
+    }
     bool refused = IsGsoRefusal(op);
     if (refused) {
       op.result = SendSingles(op);
@@ -120,6 +134,7 @@ std::int32_t SendBatch::SendSingles(const SendOp& train) {
     op.iov = single_.get();
     op.iov_count = parts;
     op.segment_size = 0;
+    op.zero_copy = false;
     io_->Send({&op, 1});
     if (op.result < 0) return sent > 0 ? sent : op.result;
     sent += op.result;

@@ -19,6 +19,8 @@
 // Shard: home's only. Limits: the capacities, allocated once; Flush allocates nothing.
 // Invariants
 //  1. Iovecs, scratch bytes and what the iovecs point to stay put from Add until Flush returns.
+//  What
+//     a train with a hold points to stays longer: the hold is kept until the kernel is done.
 //  2. An owner is told exactly once per Add, from within Flush; it adds nothing from there.
 #pragma once
 
@@ -31,6 +33,7 @@
 
 #include "core/io/endpoint.h"
 #include "core/io/io_backend.h"
+#include "core/io/memory_hold.h"
 
 namespace millrace {
 
@@ -47,10 +50,11 @@ class TrainOwner {
   virtual void OnTrainSent(std::int32_t result, bool gso_refused) = 0;
 };
 
-class SendBatch {
+class SendBatch final : private ZeroCopyObserver {
  public:
   // `io` outlives the batch.
   SendBatch(IoBackend* io, std::size_t capacity_ops, std::size_t capacity_iovecs);
+  ~SendBatch() override;
   SendBatch(const SendBatch&) = delete;
   SendBatch& operator=(const SendBatch&) = delete;
 
@@ -62,9 +66,13 @@ class SendBatch {
   // Space for `n` bytes of headers.
   std::uint8_t* Scratch(std::size_t n);
 
-  // `iov` lies in Iovecs. `to` in the socket's own family; it stays put until Flush.
+  // `iov` lies in Iovecs. `to` in the socket's own family; it stays put until Flush. With a hold on
+  // all that `iov` points to, the train may be sent without copying.
   void AddTrain(SocketId socket, const Endpoint* to, std::span<iovec> iov,
-                std::uint16_t segment_size, std::uint32_t packet_count, TrainOwner* owner);
+                std::uint16_t segment_size, std::uint32_t packet_count, TrainOwner* owner,
+                MemoryHold hold = {});
+  // Whether a hold is of use now.
+  bool zero_copy() const { return io_->zero_copy(); }
   // At most one per socket and batch (IoBackend::Send).
   void AddStream(SocketId socket, std::span<iovec> iov, TrainOwner* owner);
 
@@ -77,6 +85,7 @@ class SendBatch {
   static constexpr std::size_t kScratchPerIovec = 16;
 
  private:
+  void OnReleased(ZeroCopyTicket ticket) override { under_way_[ticket].Reset(); }
   SendOp& Add(SocketId socket, std::span<iovec> iov, TrainOwner* owner);
   // Sends a refused train's packets one by one; stops at the first that does not leave, so that the
   // bytes reported are those of the leading packets.
@@ -90,7 +99,9 @@ class SendBatch {
   std::size_t iovecs_used_ = 0;
   std::size_t scratch_used_ = 0;
   std::unique_ptr<SendOp[]> ops_;
-  std::unique_ptr<TrainOwner*[]> owners_;  // of ops_[i]
+  std::unique_ptr<TrainOwner*[]> owners_;    // of ops_[i]
+  std::unique_ptr<MemoryHold[]> holds_;      // of ops_[i]
+  std::unique_ptr<MemoryHold[]> under_way_;  // by ticket
   std::unique_ptr<iovec[]> iovecs_;
   std::unique_ptr<iovec[]> single_;  // one datagram of a refused train
   std::unique_ptr<std::uint8_t[]> scratch_;

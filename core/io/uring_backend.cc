@@ -11,7 +11,8 @@
 //  - Task work is deferred: completions other than those made inline at submission appear only when
 //    this thread enters with GETEVENTS.
 //  - A send has MSG_DONTWAIT, so it completes inline; Send reaps until it has all of them and keeps
-//    what else it meets for the next Poll.
+//    what else it meets for the next Poll. A zero-copy send completes once more, when the kernel is
+//    done with its bytes.
 #include "core/io/uring_backend.h"
 
 #include <liburing.h>
@@ -32,9 +33,17 @@
 #include "core/io/kept_completions.h"
 #include "core/io/posix_socket.h"
 #include "core/io/socket_table.h"
+#include "core/io/uring_slot.h"
 
 namespace millrace {
 namespace {
+
+using uring::GenerationOf;
+using uring::IndexOf;
+using uring::Kind;
+using uring::KindOf;
+using uring::Slot;
+using uring::Tag;
 
 constexpr unsigned kSubmissions = 512;          // SQ size; sends go in chunks of it
 constexpr unsigned kCompletions = 4 << 10;      // CQ size: a chunk of sends and both pools, 4 times
@@ -53,24 +62,9 @@ constexpr std::uint16_t kDatagramGroup = 1;
 constexpr unsigned kSetupFlags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
                                  IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE;
 
-enum class Kind : std::uint8_t {
-  kAccept,
-  kReceive,
-  kReceiveDatagram,
-  kWritable,
-  kEndOfStream,  // made here, not by the kernel: an end met while paused
-  kSend,         // its socket field is the index in the chunk
-  kCancel,
-  kWake,
-};
-
-std::uint64_t Tag(Kind kind, std::uint32_t generation, std::int32_t index) {
-  return (static_cast<std::uint64_t>(kind) << 56) | (static_cast<std::uint64_t>(generation) << 32) |
-         static_cast<std::uint32_t>(index);
-}
-Kind KindOf(std::uint64_t tag) { return static_cast<Kind>(tag >> 56); }
-std::uint32_t GenerationOf(std::uint64_t tag) { return (tag >> 32) & 0xffffff; }
-std::int32_t IndexOf(std::uint64_t tag) { return static_cast<std::int32_t>(tag & UINT32_MAX); }
+// Linux 6.2; not in every liburing. The second completion tells whether the kernel copied.
+constexpr unsigned kReportUsage = 1u << 3;
+constexpr std::uint32_t kUsageCopied = 1u << 31;
 
 // Buffers the kernel picks from when data has come, given back after the handler has seen them.
 class BufferPool {
@@ -127,28 +121,6 @@ class BufferPool {
   void* memory_ = MAP_FAILED;  // the ring of entries, then the buffers
 };
 
-struct Slot {
-  int fd = -1;
-  std::uint32_t generation = 0;
-  SocketId next_free = kNoSocket;
-  Kind input = Kind::kReceive;
-  std::uint8_t family = AF_UNSPEC;
-  bool fixed = false;  // in the kernel's table of registered files, at the place of its SocketId
-  // The multishot request (accept or receive):
-  bool wanted = false;      // by the owner
-  bool armed = false;       // queued or in the kernel; false after its last completion
-  bool cancelling = false;  // armed, and asked to end
-  bool watching = false;    // the one-shot poll for room to send is out
-  bool ended = false;       // no more to receive; `end_error` says why
-  bool end_told = false;
-  int end_error = 0;
-  union {
-    AcceptHandler* accept = nullptr;
-    StreamHandler* stream;
-    DatagramHandler* datagram;
-  } handler;
-};
-
 class UringBackend final : public IoBackend {
  public:
   explicit UringBackend(const BackendOptions& options);
@@ -172,6 +144,8 @@ class UringBackend final : public IoBackend {
   void StartReceiveDatagrams(SocketId socket, DatagramHandler* handler) override;
   void WatchWritable(SocketId socket) override;
   void Send(std::span<SendOp> ops) override;
+  void SetZeroCopyObserver(ZeroCopyObserver* observer) override { observer_ = observer; }
+  bool zero_copy() const override { return observer_ != nullptr && zero_copy_ != ZeroCopy::kOff; }
   void Poll(Instant now, Instant deadline) override;
   void Wake() override;
 
@@ -188,8 +162,10 @@ class UringBackend final : public IoBackend {
   void StopInput(SocketId id);
   void Cancel(Kind kind, SocketId id, const Slot& slot);
   void ArmWake();
-  void PrepareSend(const SendOp& op, std::size_t index, const Slot& slot);
+  void PrepareSend(SendOp& op, std::size_t index, const Slot& slot);
   void SendChunk(std::span<SendOp> ops);
+  void OnZeroCopySent(const io_uring_cqe& cqe);
+  void OnReleased(const Completion& completion);
   // Hands every queued request to the kernel, and has it post what is done when `run_completions`.
   // False when this thread may not (the ring is another's).
   bool Submit(bool run_completions);
@@ -220,13 +196,17 @@ class UringBackend final : public IoBackend {
   // Of the chunk being sent.
   std::span<SendOp> sending_;
   std::size_t sends_left_ = 0;
+  ZeroCopy zero_copy_;
+  ZeroCopyObserver* observer_ = nullptr;
+  ZeroCopyTickets tickets_;
   std::unique_ptr<msghdr[]> messages_ = std::make_unique<msghdr[]>(kSubmissions);
   std::unique_ptr<SegmentControl[]> controls_ = std::make_unique<SegmentControl[]>(kSubmissions);
 };
 
 // --- Life
 
-UringBackend::UringBackend(const BackendOptions& options) : table_(options.sockets_max) {
+UringBackend::UringBackend(const BackendOptions& options)
+    : table_(options.sockets_max), zero_copy_(options.zero_copy) {
   datagram_shape_.msg_namelen = sizeof(sockaddr_in6);
 }
 
@@ -544,8 +524,20 @@ void UringBackend::SendChunk(std::span<SendOp> ops) {
   sending_ = {};
 }
 
-void UringBackend::PrepareSend(const SendOp& op, std::size_t index, const Slot& slot) {
+void UringBackend::PrepareSend(SendOp& op, std::size_t index, const Slot& slot) {
   io_uring_sqe* sqe = NextRequest();
+  op.ticket = kNoTicket;
+  if (op.zero_copy && zero_copy()) {
+    if (const ZeroCopyTicket ticket = tickets_.Take(); ticket != kNoTicket) {
+      FillMessage(op, &messages_[index], &controls_[index]);
+      io_uring_prep_sendmsg_zc(sqe, slot.fd, &messages_[index], kSendFlags);
+      sqe->ioprio |= kReportUsage;
+      SetFile(sqe, op.socket, slot);
+      sqe->user_data = Tag(Kind::kZeroCopySend, static_cast<std::uint32_t>(index),
+                           static_cast<std::int32_t>(ticket));
+      return;
+    }
+  }
   if (op.to == nullptr && op.iov_count == 1) {
     io_uring_prep_send(sqe, slot.fd, op.iov->iov_base, op.iov->iov_len, kSendFlags);
   } else {
@@ -554,6 +546,23 @@ void UringBackend::PrepareSend(const SendOp& op, std::size_t index, const Slot& 
   }
   SetFile(sqe, op.socket, slot);
   sqe->user_data = Tag(Kind::kSend, 0, static_cast<std::int32_t>(index));
+}
+
+void UringBackend::OnZeroCopySent(const io_uring_cqe& cqe) {
+  SendOp& op = sending_[GenerationOf(cqe.user_data)];
+  const auto ticket = static_cast<ZeroCopyTicket>(IndexOf(cqe.user_data));
+  op.result = cqe.res;
+  --sends_left_;
+  if ((cqe.flags & IORING_CQE_F_MORE) != 0) {
+    op.ticket = ticket;
+    return;
+  }
+  tickets_.GiveBack(ticket);
+  // Not known here, or out of what may be pinned: as every other send, then.
+  const bool unknown = cqe.res == -EINVAL || cqe.res == -EOPNOTSUPP;
+  if (unknown) zero_copy_ = ZeroCopy::kOff;
+  if (!unknown && cqe.res != -ENOBUFS && cqe.res != -ENOMEM) return;
+  if (const Slot* slot = table_.Find(op.socket)) op.result = SendNow(slot->fd, op);
 }
 
 // --- Completions
@@ -567,6 +576,9 @@ void UringBackend::KeepCompletions() {
     if (KindOf(cqe->user_data) == Kind::kSend) {
       sending_[static_cast<std::size_t>(IndexOf(cqe->user_data))].result = cqe->res;
       --sends_left_;
+    } else if (KindOf(cqe->user_data) == Kind::kZeroCopySend &&
+               (cqe->flags & IORING_CQE_F_NOTIF) == 0) {
+      OnZeroCopySent(*cqe);
     } else if (KindOf(cqe->user_data) != Kind::kCancel) {
       kept_.Push({cqe->user_data, cqe->res, cqe->flags});
     }
@@ -610,6 +622,7 @@ void UringBackend::Poll(Instant now, Instant deadline) {
 void UringBackend::Dispatch(const Completion& completion) {
   const Kind kind = KindOf(completion.user_data);
   if (kind == Kind::kCancel) return;
+  if (kind == Kind::kZeroCopySend) return OnReleased(completion);
   if (kind == Kind::kWake) {
     if ((completion.flags & IORING_CQE_F_MORE) == 0) ArmWake();
     return;
@@ -639,6 +652,14 @@ void UringBackend::DropLate(const Completion& completion) {
   if ((completion.flags & IORING_CQE_F_BUFFER) == 0) return;
   const auto buffer = static_cast<std::uint16_t>(completion.flags >> IORING_CQE_BUFFER_SHIFT);
   (kind == Kind::kReceiveDatagram ? datagram_buffers_ : stream_buffers_).GiveBack(buffer);
+}
+
+void UringBackend::OnReleased(const Completion& completion) {
+  const auto ticket = static_cast<ZeroCopyTicket>(IndexOf(completion.user_data));
+  const bool copied = (static_cast<std::uint32_t>(completion.result) & kUsageCopied) != 0;
+  if (copied && zero_copy_ == ZeroCopy::kAuto) zero_copy_ = ZeroCopy::kOff;
+  tickets_.GiveBack(ticket);
+  if (observer_ != nullptr) observer_->OnReleased(ticket);
 }
 
 void UringBackend::OnAccept(SocketId id, Slot& slot, const Completion& completion) {

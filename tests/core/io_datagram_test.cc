@@ -100,6 +100,106 @@ TEST_P(IoDatagram, ATrainArrivesAsItsPacketsInOrder) {
   }
 }
 
+class ReleaseNotes final : public ZeroCopyObserver {
+ public:
+  void OnReleased(ZeroCopyTicket ticket) override { tickets.push_back(ticket); }
+  std::vector<ZeroCopyTicket> tickets;
+};
+
+// More than there are tickets, in batches: everything arrives, and every ticket comes back once.
+TEST_P(IoDatagram, ZeroCopyTrainsArriveAndGiveTheirTicketsBack) {
+  Make({.sockets_max = 16, .zero_copy = ZeroCopy::kOn});
+  ReleaseNotes notes;
+  EXPECT_FALSE(io_->zero_copy());  // nobody is there to be told
+  io_->SetZeroCopyObserver(&notes);
+  const SocketId socket = Bind("127.0.0.1");
+  PlainSocket peer = PlainSocket::Udp(At("127.0.0.1"));
+  const Endpoint to = peer.Local();
+  constexpr std::size_t kTrains = 8, kPackets = 4, kBytes = 1200;
+  std::vector<std::string> trains(kTrains);
+  std::vector<iovec> iov(kTrains);
+  std::size_t tickets = 0;
+  for (std::size_t round = 0; round < ZeroCopyTickets::kTicketsMax / kTrains + 10; ++round) {
+    std::vector<SendOp> ops(kTrains);
+    for (std::size_t i = 0; i < kTrains; ++i) {
+      trains[i] = std::string(kPackets * kBytes, static_cast<char>('a' + (round + i) % 26));
+      iov[i] = {trains[i].data(), trains[i].size()};
+      ops[i].socket = socket;
+      ops[i].iov = &iov[i];
+      ops[i].iov_count = 1;
+      ops[i].to = &to;
+      ops[i].segment_size = kBytes;
+      ops[i].zero_copy = true;
+    }
+    io_->Send(ops);
+    for (std::size_t i = 0; i < kTrains; ++i) {
+      ASSERT_EQ(static_cast<std::int32_t>(trains[i].size()), ops[i].result);
+      tickets += ops[i].ticket != kNoTicket;
+      for (std::size_t packet = 0; packet < kPackets; ++packet) {
+        ASSERT_EQ(std::string(kBytes, static_cast<char>('a' + (round + i) % 26)), peer.Read());
+      }
+    }
+    ASSERT_TRUE(PollUntil([&] { return notes.tickets.size() == tickets; })) << round;
+  }
+  EXPECT_EQ(io_->zero_copy(), GetParam() == BackendKind::kUring);
+  EXPECT_EQ(tickets > 0, GetParam() == BackendKind::kUring);
+}
+
+TEST_P(IoDatagram, MoreZeroCopyTrainsThanTicketsAreCopied) {
+  if (GetParam() != BackendKind::kUring) GTEST_SKIP() << "epoll always copies";
+  Make({.sockets_max = 16, .zero_copy = ZeroCopy::kOn});
+  ReleaseNotes notes;
+  io_->SetZeroCopyObserver(&notes);
+  const SocketId socket = Bind("127.0.0.1");
+  PlainSocket peer = PlainSocket::Udp(At("127.0.0.1"));
+  const Endpoint to = peer.Local();
+  char byte = 'x';
+  iovec iov{&byte, 1};
+  std::vector<SendOp> ops(ZeroCopyTickets::kTicketsMax + 100);
+  for (SendOp& op : ops) {
+    op.socket = socket;
+    op.iov = &iov;
+    op.iov_count = 1;
+    op.to = &to;
+    op.zero_copy = true;
+  }
+  io_->Send(ops);
+  std::size_t tickets = 0;
+  for (const SendOp& op : ops) {
+    EXPECT_EQ(1, op.result);
+    tickets += op.ticket != kNoTicket;
+  }
+  EXPECT_LE(tickets, ZeroCopyTickets::kTicketsMax);
+  ASSERT_TRUE(PollUntil([&] { return notes.tickets.size() == tickets; }));
+  std::sort(notes.tickets.begin(), notes.tickets.end());
+  EXPECT_EQ(notes.tickets.end(), std::unique(notes.tickets.begin(), notes.tickets.end()));
+}
+
+// Loopback has to copy, and says so where the kernel can tell (Linux 6.2).
+TEST_P(IoDatagram, ZeroCopyAutoStopsWhereTheKernelCopies) {
+  if (GetParam() != BackendKind::kUring) GTEST_SKIP() << "epoll always copies";
+  Make({.sockets_max = 16, .zero_copy = ZeroCopy::kAuto});
+  ReleaseNotes notes;
+  io_->SetZeroCopyObserver(&notes);
+  const SocketId socket = Bind("127.0.0.1");
+  PlainSocket peer = PlainSocket::Udp(At("127.0.0.1"));
+  const Endpoint to = peer.Local();
+  std::string bytes(1000, 'z');
+  iovec iov{bytes.data(), bytes.size()};
+  SendOp op;
+  op.socket = socket;
+  op.iov = &iov;
+  op.iov_count = 1;
+  op.to = &to;
+  op.zero_copy = true;
+  ASSERT_TRUE(io_->zero_copy());
+  io_->Send({&op, 1});
+  EXPECT_EQ(1000, op.result);
+  EXPECT_EQ(bytes, peer.Read());
+  ASSERT_TRUE(PollUntil([&] { return op.ticket == kNoTicket || !notes.tickets.empty(); }));
+  EXPECT_FALSE(io_->zero_copy());
+}
+
 TEST_P(IoDatagram, SurviveAPeerThatIsNotThere) {
   const SocketId socket = Bind("127.0.0.1");
   DatagramNotes notes;

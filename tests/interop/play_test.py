@@ -7,6 +7,7 @@ ffmpeg's decoded pictures are compared with those of the file itself, and its au
 with the file's; of GStreamer, the NAL units and the audio access units as they leave the
 depayloaders.
 """
+import contextlib
 import os
 import sys
 import tempfile
@@ -55,7 +56,14 @@ def main():
     root = clips.make(folder)
     names = [name for name in clips.RECIPES if name != "long.mp4"]
     checks = interop.Checks(within=180)
-    with tempfile.TemporaryDirectory(dir=folder) as work, interop.Server(millrace, root) as server:
+    with contextlib.ExitStack() as stack:
+        work = stack.enter_context(tempfile.TemporaryDirectory(dir=folder))
+        servers = [stack.enter_context(interop.Server(millrace, root))]
+        server = servers[0]
+        if "io_uring" in interop.usable_backends(millrace, root):
+            servers.append(stack.enter_context(
+                interop.Server(millrace, root, "--zero-copy", "on", backend="io_uring")))
+        os.mkdir(os.path.join(work, "without_copies"))
         for name in names:
             reference = clips.Reference(os.path.join(root, name), work)
             for transport in ("udp", "tcp"):
@@ -64,13 +72,18 @@ def main():
                 if with_gstreamer:
                     checks.add(f"{name} over {transport} with GStreamer", play_with_gstreamer,
                                server, reference, transport, work)
+            for without_copy in servers[1:]:
+                checks.add(f"{name} without copies", play_with_ffmpeg, without_copy, reference, "udp",
+                           os.path.join(work, "without_copies"))
         failures = checks.run(AT_ONCE)
-        status = server.stop()
-        if status != 0:
-            print(f"FAILED the server leaves with status 0: it was {status}")
-    if failures or status != 0:
-        print("the server's log:\n" + "\n".join(server.log_lines[-40:]))
-    return 1 if failures or status != 0 else 0
+        for server in servers:
+            status = server.stop()
+            if status != 0:
+                failures += 1
+                print(f"FAILED the server leaves with status 0: it was {status}")
+            if failures:
+                print("the server's log:\n" + "\n".join(server.log_lines[-40:]))
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":

@@ -118,6 +118,18 @@ TEST_F(LiveSenderTest, AFrameOfSeveralBurstsTakesAMillisecondForEach) {
   EXPECT_EQ(viewer.Take().size(), 8u);
 }
 
+TEST_F(LiveSenderTest, AHoldKeepsTheMemoryOfASendThatTheKernelStillReads) {
+  Begin();
+  TestViewer& viewer = JoinAndMeetTail();
+  MemoryHold hold = viewer.sender->Hold({});
+  viewers_.clear();
+  publisher_->Leave();
+  publisher_.reset();
+  EXPECT_EQ(world_->table.chunks()->in_use(), 1u);
+  hold.Reset();
+  EXPECT_EQ(world_->table.chunks()->in_use(), 0u);
+}
+
 TEST_F(LiveSenderTest, PacketsOfUnequalSizesLeaveInTheSameTick) {
   Begin();
   TestViewer& viewer = JoinAndMeetTail();

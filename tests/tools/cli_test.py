@@ -99,6 +99,7 @@ class Words(unittest.TestCase):
                                ("--bind", ["localhost", "1.2.3", "::1::", "127.0.0.1:8554"]),
                                ("--shards", ["-1", "two", "1025", "99999999999999999999"]),
                                ("--backend", ["uring", "EPOLL", ""]),
+                               ("--zero-copy", ["yes", "ON", ""]),
                                ("--cache-mb", ["15", "-5", "1G", "16777217"]),
                                ("--session-timeout", ["0", "-1", "1m", "86401"]),
                                ("--log-level", ["loud", "", "INFO"]),

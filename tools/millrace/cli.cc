@@ -33,6 +33,7 @@ constexpr std::uint64_t kLiveWindowSecondsMax = 60;
 constexpr std::uint64_t kLiveWindowMbMax = 1024;
 
 constexpr std::array<std::string_view, 3> kBackends = {"auto", "io_uring", "epoll"};
+constexpr std::array<std::string_view, 3> kZeroCopies = {"auto", "on", "off"};
 constexpr std::array<std::string_view, 6> kLogLevels = {"trace",   "debug", "info",
                                                         "warning", "error", "off"};
 
@@ -55,6 +56,7 @@ struct Typed {
   std::string port = "8554";
   std::string shards = "0";
   std::string backend = "auto";
+  std::string zero_copy = "off";
   std::string cache_mb = "0";
   std::string session_timeout = "60";
   std::string log_level = "info";
@@ -182,6 +184,7 @@ CommandLine Believe(const Typed& typed) {
   line.options.shards = reader.Number("--shards", typed.shards, 0, kShardsMax,
                                       "1 to 1024 threads, or 0 for one per core");
   line.options.backend = reader.OneOf("--backend", typed.backend, kBackends);
+  line.options.zero_copy = reader.OneOf("--zero-copy", typed.zero_copy, kZeroCopies);
   line.options.cache_bytes =
       reader.Number("--cache-mb", typed.cache_mb, kCacheMbMin, kCacheMbMax,
                     "16 to 16777216 MiB, or 0 for a quarter of memory", /*zero_too=*/true)
@@ -233,6 +236,11 @@ CLI::App* AddServe(CLI::App& app, Typed& typed) {
       ->type_name("N");
   serve->add_option("--backend", typed.backend, "auto, io_uring or epoll (auto)")
       ->type_name("NAME");
+  serve
+      ->add_option("--zero-copy", typed.zero_copy,
+                   "UDP without copying, over io_uring: on, auto (until the kernel copies after "
+                   "all) or off (off)")
+      ->type_name("WHEN");
   serve
       ->add_option("--cache-mb", typed.cache_mb,
                    "Memory for packets in MiB; a quarter of it by default")
