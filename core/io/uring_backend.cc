@@ -721,6 +721,8 @@ void UringBackend::Rearm(SocketId id, std::uint32_t generation) {
   if (slot != nullptr && slot->wanted) ArmInput(id, *slot);
 }
 
+// An eventfd, not IORING_OP_MSG_RING: both take 13 to 17 us of the sender's CPU and 33 to 43 us
+// (p50) until a sleeping ring runs, and loader threads have no ring to send from.
 void UringBackend::Wake() {
   const std::uint64_t one = 1;
   [[maybe_unused]] const ssize_t written = write(wake_fd_, &one, sizeof(one));

@@ -1,7 +1,7 @@
-"""A tiny RTSP server that can be told to misbehave, to show that load_check sees it.
+"""A tiny RTSP server that can be told to misbehave, to show that millrace-load sees it.
 
-Its media are two tracks of made-up packets, a hundred a second each. A fault is one word, see FAULTS.
-With `trains` it sends over UDP as the kernel's segmentation offload has it, several packets a call.
+Its media are two tracks of made-up packets, a hundred a second each; every video packet is a picture.
+It can be paused and sought in: media time goes on where it was. A fault is one of FAULTS. With `trains` it sends over UDP as the kernel's segmentation offload has it, several packets a call.
 """
 import re
 import socket
@@ -11,13 +11,18 @@ import time
 
 FAULTS = ("lost", "lost at the start", "swapped", "duplicate", "malformed", "other ssrc",
           "other payload type", "other address", "not found", "closes", "bye", "silent", "stalls",
-          "nonsense", "mute")
+          "nonsense", "mute", "no marker", "timestamp back", "audio timestamp back", "late",
+          "wrong rtptime", "deaf to pause")
 TRACKS = ((96, 90000), (97, 48000))
 PACKETS_PER_SECOND = 100
 PACKETS_PER_TRAIN = 5
 UDP_SEGMENT = 103  # linux/udp.h; the socket module has no name for it
 FAULT_AT = 30  # the packet of track 0 that shows the fault
+LATE_FROM = 100  # from here on, of every LATE_EVERY packets some come LATE_BY too late
+LATE_EVERY = 40
+LATE_BY = 0.2
 SDP = ("v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=fake\r\nt=0 0\r\na=control:*\r\n"
+       "a=range:npt=0-60\r\n"
        "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:track=0\r\n"
        "m=audio 0 RTP/AVP 97\r\na=rtpmap:97 mpeg4-generic/48000/2\r\na=control:track=1\r\n")
 
@@ -34,6 +39,12 @@ class Connection:
         self.send_packet = {}
         self.udp = []
         self.methods = []
+        self.described = None  # the URL
+        self.ranges = []  # of PLAY
+        self.number = 0  # of the packets to be sent next
+        self.paused = False
+        self.started = None
+        self.turn = threading.Lock()  # what is sent in one go
         self.reports = 0
 
     def write(self, data):
@@ -56,6 +67,12 @@ class Connection:
             pass
         self.over.set()
         self.sock.close()
+        if self.started is None:  # else the other thread closes them
+            self.close_udp()
+
+    def close_udp(self):
+        for sock in self.udp:
+            sock.close()
 
     def take(self, data):
         while data:
@@ -77,6 +94,7 @@ class Connection:
         cseq = re.search(r"CSeq: (\d+)", request).group(1)
         head = f"CSeq: {cseq}\r\n"
         if method == "DESCRIBE":
+            self.described = url
             if self.fault == "not found":
                 self.reply("404 Not Found", head)
             elif self.fault == "nonsense":
@@ -88,14 +106,29 @@ class Connection:
             self.reply("200 OK", f"{head}Session: 12345678;timeout=60\r\n"
                                  f"Transport: {self.set_up(int(url[-1]), request)}\r\n")
         elif method == "PLAY":
-            infos = ",".join(f"url={url}track={t};seq={first_sequence(t)};rtptime=0"
-                             for t in range(len(TRACKS)))
-            self.reply("200 OK", f"{head}Session: 12345678\r\nRTP-Info: {infos}\r\n")
-            threading.Thread(target=self.play, daemon=True).start()
+            self.ranges += re.findall(r"Range: (\S+)", request)
+            with self.turn:
+                self.play(url, head)
+        elif method == "PAUSE":
+            with self.turn:
+                self.paused = self.fault != "deaf to pause"
+                self.reply("200 OK", head)
         else:
             if method == "TEARDOWN":
                 self.over.set()
             self.reply("200 OK", head)
+
+    def play(self, url, head):
+        off = 10 if self.fault == "wrong rtptime" and self.started else 0
+        infos = ",".join(
+            f"url={url}track={t};seq={(first_sequence(t) + self.number) & 0xffff};"
+            f"rtptime={timestamp_of(t, self.number) + off * TRACKS[t][1]}"
+            for t in range(len(TRACKS)))
+        self.reply("200 OK", f"{head}Session: 12345678\r\nRTP-Info: {infos}\r\n")
+        self.started = time.monotonic() - self.number / PACKETS_PER_SECOND
+        self.paused = False
+        if self.number == 0:
+            threading.Thread(target=self.send_media, daemon=True).start()
 
     def reply(self, status, headers, body=""):
         self.write(f"RTSP/1.0 {status}\r\n{headers}\r\n{body}".encode())
@@ -130,29 +163,30 @@ class Connection:
         return f"RTP/AVP;unicast;client_port={ports.group(1)}-{ports.group(2)};" \
                f"server_port={server};{ssrc}"
 
-    def play(self):
+    def send_media(self):
         try:
-            self.play_packets()
+            self.send_packets()
         except OSError:
             pass
-        for sock in self.udp:
-            sock.close()
+        self.close_udp()
 
-    def play_packets(self):
-        start = time.monotonic()
+    def send_packets(self):
         for track, send in self.send_packet.items():
             send(struct.pack(">BBHIQIII", 0x80, 200, 6, ssrc_of(track), 0, 0, 0, 0), rtcp=True)
-        number = 0
         while not self.over.is_set():
-            for track in range(len(TRACKS)):
-                self.send_one(track, number)
-            number += 1
-            pause = start + number / PACKETS_PER_SECOND - time.monotonic()
-            if pause > 0:
-                time.sleep(pause)
+            if self.fault == "late" and self.number > LATE_FROM and self.number % LATE_EVERY == 0:
+                time.sleep(LATE_BY)
+            with self.turn:
+                if not self.paused:
+                    for track in range(len(TRACKS)):
+                        self.send_one(track, self.number)
+                    self.number += 1
+                due = self.started + self.number / PACKETS_PER_SECOND
+            pause = due - time.monotonic()
+            time.sleep(pause if pause > 0 else 0.001 if self.paused else 0)
 
     def send_one(self, track, number):
-        fault = self.fault if track == 0 else None
+        fault = self.fault if track == (self.fault == "audio timestamp back") else None
         if fault == "silent" or (fault == "stalls" and number > FAULT_AT):
             return
         send = self.send_packet[track]
@@ -174,7 +208,13 @@ class Connection:
         elif fault == "other ssrc":
             send(packet[:8] + b"\xde\xad\xbe\xef" + packet[12:])
         elif fault == "other payload type":
-            packet = packet[:1] + b"\x7f" + packet[2:]
+            packet = packet[:1] + b"\xff" + packet[2:]
+        elif fault == "no marker":
+            packet = packet[:1] + bytes([packet[1] & 0x7f]) + packet[2:]
+        elif fault == "timestamp back":
+            packet = packet[:4] + struct.pack(">I", 2**32 - 2 * 90000) + packet[8:]
+        elif fault == "audio timestamp back":
+            packet = packet[:4] + struct.pack(">I", 0) + packet[8:]
         elif fault == "other address":
             send(packet, other=True)
         elif fault == "closes":
@@ -186,7 +226,7 @@ class Connection:
 
 
 def first_sequence(track):
-    # Wraps soon: load_check must not take that for a loss.
+    # Wraps soon: the client must not take that for a loss.
     return 65500 + track
 
 
@@ -194,10 +234,15 @@ def ssrc_of(track):
     return 0x01020300 + track
 
 
+def timestamp_of(track, number):
+    return number * TRACKS[track][1] // PACKETS_PER_SECOND
+
+
 def make_packet(track, number):
-    payload_type, rate = TRACKS[track]
-    return struct.pack(">BBHII", 0x80, payload_type, (first_sequence(track) + number) & 0xffff,
-                       number * rate // PACKETS_PER_SECOND, ssrc_of(track)) + bytes(100)
+    payload_type = TRACKS[track][0]
+    return struct.pack(">BBHII", 0x80, 0x80 | payload_type,
+                       (first_sequence(track) + number) & 0xffff, timestamp_of(track, number),
+                       ssrc_of(track)) + bytes(100)
 
 
 class FakeServer:

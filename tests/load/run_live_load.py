@@ -2,7 +2,7 @@
 """The live load check: one publisher, many readers of it, some of which read nothing; nobody else
 may lose a packet.
 
-    run_live_load.py MILLRACE LOAD_CHECK [--udp 100] [--tcp 20] [--stalled 5] [--for 8]
+    run_live_load.py MILLRACE MILLRACE_LOAD [--udp 100] [--tcp 20] [--stalled 5] [--for 8]
                      [--backend NAME]… [--publisher tcp|udp]… [--strict]
 
 The defaults are a tenth of the full load, which is --udp 1000 --tcp 200 --stalled 50 --for 20.
@@ -24,14 +24,13 @@ def run_on(backend, publisher, options, empty):
     """Whether a server with this backend passed, which includes leaving with status 0."""
     print(f"\n== {backend}, published over {publisher}", flush=True)
     port = free_port()
-    command = [options.load_check, f"rtsp://127.0.0.1:{port}/live/load", "--live",
-               "--udp", str(options.udp), "--tcp", str(options.tcp),
+    viewers = options.udp + options.tcp + options.stalled
+    command = [options.millrace_load, "play", f"rtsp://127.0.0.1:{port}/live/load",
+               "--publish", publisher, "--udp", str(options.udp), "--tcp", str(options.tcp),
                "--stalled", str(options.stalled), "--for", str(options.seconds),
-               "--ramp", str(options.ramp), "--settle", str(options.settle)]
-    if publisher == "udp":
-        command.append("--publisher-udp")
+               "--rate", str(viewers / options.ramp), "--settle", str(options.settle)]
     if options.strict:
-        command += ["--max-delay-p99", str(DELAY_P99_MS)]
+        command += ["--max-p99-delay", f"{DELAY_P99_MS}ms"]
     with tempfile.TemporaryFile("w+") as log:
         server = subprocess.Popen(
             [options.millrace, "serve", empty, "--bind", "127.0.0.1", "--port", str(port),
@@ -45,7 +44,7 @@ def run_on(backend, publisher, options, empty):
             else:
                 print("run_live_load: the server did not come up")
         except subprocess.TimeoutExpired:
-            print("run_live_load: load_check did not come to an end")
+            print("run_live_load: millrace-load did not come to an end")
         finally:
             status = stop(server)
         if status != 0:
@@ -61,7 +60,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("millrace")
-    parser.add_argument("load_check")
+    parser.add_argument("millrace_load")
     parser.add_argument("--udp", type=int, default=100)
     parser.add_argument("--tcp", type=int, default=20)
     parser.add_argument("--stalled", type=int, default=5)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The load check: a real server on loopback, a 2 Mbit/s clip, many viewers, not one packet lost.
 
-    run_load.py MILLRACE LOAD_CHECK FOLDER [--udp 100] [--tcp 20] [--for 20] [--backend NAME]…
+    run_load.py MILLRACE MILLRACE_LOAD FOLDER [--udp 100] [--tcp 20] [--for 20] [--backend NAME]…
 
 The defaults are a tenth of the full load, which is --udp 1000 --tcp 200. FOLDER keeps the clip between
 runs. Without --backend both are run, one after the other, on one shard per core.
@@ -71,15 +71,17 @@ def run_on(backend, options, clip):
         try:
             if wait_until_served(server, port):
                 ok = subprocess.run(
-                    [options.load_check, f"rtsp://127.0.0.1:{port}/{os.path.basename(clip)}",
+                    [options.millrace_load, "play",
+                     f"rtsp://127.0.0.1:{port}/{os.path.basename(clip)}",
                      "--udp", str(options.udp), "--tcp", str(options.tcp),
-                     "--for", str(options.seconds), "--ramp", str(RAMP),
+                     "--for", str(options.seconds), "--rate",
+                     str((options.udp + options.tcp) / RAMP),
                      "--server-pid", str(server.pid)],
                     timeout=options.seconds + RAMP + 40, check=False).returncode == 0
             else:
                 print("run_load: the server did not come up")
         except subprocess.TimeoutExpired:
-            print("run_load: load_check did not come to an end")
+            print("run_load: millrace-load did not come to an end")
         finally:
             status = stop(server)
         if status != 0:
@@ -105,7 +107,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("millrace")
-    parser.add_argument("load_check")
+    parser.add_argument("millrace_load")
     parser.add_argument("folder")
     parser.add_argument("--udp", type=int, default=100)
     parser.add_argument("--tcp", type=int, default=20)

@@ -74,6 +74,11 @@ class CheckFloors(unittest.TestCase):
                     self.assert_fault(f"{room}/x.cc", f'#include "{target}/y.h"\n', 1,
                                       "nobody includes")
 
+    def test_tests_tools_includes_the_tools_it_tests(self):
+        status, output = self.run_on({"tests/tools/x_test.cc": '#include "tools/load/y.h"\n'})
+        self.assertEqual(status, 0, output)
+        self.assert_fault("tests/core/x_test.cc", '#include "tools/load/y.h"\n', 1, "nobody includes")
+
     def test_includes_start_at_the_root_and_ours_are_quoted(self):
         self.assert_fault("core/x.cc", '#include "clock.h"\n', 1, "repository root")
         self.assert_fault("core/x.cc", '#include "../core/clock.h"\n', 1, "repository root")
@@ -93,7 +98,8 @@ class CheckFloors(unittest.TestCase):
                              ("net/x.cc", "gtest/gtest.h"),
                              ("bench/x.cc", "gmock/gmock.h"),
                              ("tests/x.cc", "benchmark/benchmark.h"),
-                             ("net/x.cc", "CLI/CLI.hpp")):
+                             ("net/x.cc", "CLI/CLI.hpp"),
+                             ("net/x.cc", "nlohmann/json.hpp")):
             text = f"#include <{header}>\n"
             line = 1
             if name.endswith(".h"):

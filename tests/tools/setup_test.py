@@ -62,7 +62,7 @@ class Setup(unittest.TestCase):
         return done, made
 
     def test_asks_dpkg_once_and_apt_never_when_nothing_is_missing(self):
-        for arguments in ([], ["--test"]):
+        for arguments in ([], ["--test"], ["--bench"]):
             done, calls = self.run_setup(*arguments)
             self.assertEqual((done.returncode, done.stdout, calls), (0, "", ["dpkg-query"]))
 
@@ -77,6 +77,13 @@ class Setup(unittest.TestCase):
         self.assertEqual(calls, ["dpkg-query"])
         _, calls = self.run_setup("--test", absent="gstreamer1.0-tools")
         self.assertIn("apt-get install gstreamer1.0-tools as noninteractive", calls)
+
+    def test_does_not_install_what_only_the_benchmarks_need_unless_asked(self):
+        for arguments in ([], ["--test"]):
+            _, calls = self.run_setup(*arguments, absent="gnuplot-nox libgstrtspserver-1.0-dev")
+            self.assertEqual(calls, ["dpkg-query"])
+        _, calls = self.run_setup("--bench", absent="gnuplot-nox libgstrtspserver-1.0-dev")
+        self.assertIn("apt-get install libgstrtspserver-1.0-dev gnuplot-nox as noninteractive", calls)
 
     def test_takes_the_other_name_where_the_first_does_not_exist(self):
         done, calls = self.run_setup("--test", absent="clang-14 clang-format-14")
