@@ -145,8 +145,8 @@ void LiveHub::CommitAll(Instant now) {
   dirty_.clear();
 }
 
-void LiveHub::FireReady(Instant now) {
-  for (std::size_t n = ready_.size(); n > 0 && !ready_.empty(); --n) {
+void LiveHub::FireReady(std::size_t count, Instant now) {
+  for (; count > 0 && !ready_.empty(); --count) {
     LiveSender* const sender = ready_.PopFront();
     sender->list = nullptr;
     sender->Fire(now);

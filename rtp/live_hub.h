@@ -140,9 +140,10 @@ class LiveHub {
 
   // --- Once per tick.
   void CommitAll(Instant now);
-  // Lets everyone send who is ready now; who becomes so meanwhile is for the next round.
-  void FireReady(Instant now);
-  bool ready() const { return !ready_.empty(); }
+  // Lets the first `count` of those send that are ready. Who becomes so meanwhile comes after all
+  // who are: a round is as many as are ready when it begins.
+  void FireReady(std::size_t count, Instant now);
+  std::size_t ready_count() const { return ready_.size(); }
   bool dirty() const { return !dirty_.empty(); }
 
  private:

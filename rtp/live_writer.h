@@ -2,7 +2,7 @@
 // the presentation's own numbering.
 //
 // The way of the data: Receiver (in order, checked) → OnPacket: split when it is too large, header
-// rewritten (SSRC, sequence number, timestamp) → log; at the marker bit, or a millisecond after the
+// rewritten (SSRC, sequence number, timestamp) → log; at the marker bit, or 4 ms after the
 // first packet of a frame that is still coming, the frame is committed with this tick.
 //
 // A presentation may outlive its publisher. The next writer goes on from the last sequence number

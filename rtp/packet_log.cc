@@ -69,12 +69,21 @@ void PacketLog::AddChunk(Instant now) {
   newest_->next.store(chunk, std::memory_order_release);
   newest_ = chunk;
   used_ = newest_packets_ = 0;
+  unit_bytes_max_ -= unit_bytes_max_ / 16;
   ++chunks_;
+}
+
+bool PacketLog::UnitMayNotFit() const {
+  return unit_bytes_max_ <= LogChunk::kBytes / 2 && used_ + unit_bytes_max_ > LogChunk::kBytes;
 }
 
 std::uint8_t* PacketLog::Append(std::size_t length, std::int64_t timestamp, std::uint16_t flags,
                                 Instant now) {
-  if (newest_packets_ == LogChunk::kPackets || used_ + length > LogChunk::kBytes) {
+  const bool unit_starts = (flags & kPacketUnitStart) != 0;
+  if (unit_starts) unit_bytes_max_ = std::max(unit_bytes_max_, std::exchange(unit_bytes_, 0));
+  unit_bytes_ += length;
+  if (newest_packets_ == LogChunk::kPackets || used_ + length > LogChunk::kBytes ||
+      (unit_starts && UnitMayNotFit())) {
     // `next` says that what is committed of a chunk is final.
     CommitAll(now);
     AddChunk(now);

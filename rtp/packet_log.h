@@ -8,7 +8,8 @@
 // Memory is a chain of chunks. Each chunk keeps the next one alive, so whoever holds one holds all
 // behind it. The writer holds the oldest of the window, a LogReader the oldest that its shard may
 // still read; a chunk goes back to the pool when both have moved on. References are taken per chunk
-// and shard, never per packet or viewer.
+// and shard, never per packet or viewer. An access unit of up to half a chunk lies in one chunk, as
+// far as those before it tell how large it will be: only then it can leave as one train.
 //
 // Shard: the writer's functions belong to one shard at a time; a LogReader belongs to one shard.
 // Limits: the pool's chunks for all logs together; a window of `bytes_max` and `time`: chunks older
@@ -35,8 +36,8 @@
 namespace millrace {
 
 struct LogChunk {
-  static constexpr std::size_t kBytes = std::size_t{64} << 10;  // any interleaved frame fits
-  static constexpr std::size_t kPackets = 256;
+  static constexpr std::size_t kBytes = std::size_t{128} << 10;  // any interleaved frame fits
+  static constexpr std::size_t kPackets = 512;
 
   Instant TimeOf(std::size_t i) const {
     return start + std::chrono::microseconds(packets[i].due_us);
@@ -60,7 +61,7 @@ class LogChunkPool {
 #ifdef MILLRACE_SANITIZED
   static constexpr std::size_t kFreeMax = 0;
 #else
-  static constexpr std::size_t kFreeMax = 256;  // 18 MB
+  static constexpr std::size_t kFreeMax = 128;  // 18 MB
 #endif
   // `chunks_max`: with more in use, logs keep the least they can.
   explicit LogChunkPool(std::size_t chunks_max = SIZE_MAX, std::size_t free_max = kFreeMax);
@@ -119,6 +120,8 @@ class PacketLog {
  private:
   friend class LogReader;
   void AddChunk(Instant now);
+  // Whether the newest chunk may be too short for the access unit that now begins.
+  bool UnitMayNotFit() const;
   void Trim(Instant now);
 
   LogChunkPool* const pool_;
@@ -130,6 +133,8 @@ class PacketLog {
   std::size_t chunks_ = 0;
   std::size_t used_ = 0;  // bytes of the newest chunk
   std::size_t newest_packets_ = 0;
+  std::size_t unit_bytes_ = 0;      // of the access unit that is being appended
+  std::size_t unit_bytes_max_ = 0;  // of the largest before it; an old one counts for less and less
   LogChunk* newest_ = nullptr;
   LogChunk* commit_chunk_ = nullptr;  // holds the first packet that is not committed
 

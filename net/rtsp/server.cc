@@ -22,6 +22,8 @@ constexpr std::size_t kReorderBlocksPerSlab = 64;
 // Rounds of fan-out in a tick: a frame of that many trains leaves at once, a larger one with the
 // next ticks.
 constexpr int kLiveRoundsMax = 4;
+// Live viewers between two looks at what goes over TCP: a batch.
+constexpr std::size_t kFiredAtOnce = 256;
 
 ParserLimits ParserLimitsOf(const Limits& limits) {
   return {limits.request_line_bytes, limits.headers_bytes, limits.body_bytes};
@@ -484,21 +486,27 @@ void Server::OnTick(Instant now) {
   // A commit may let go of chunks that trains of the sweep point into.
   if (live_hub_.dirty()) batch_.Flush();
   live_hub_.CommitAll(now);
-  live_hub_.FireReady(now);
-  outputs_.GatherAll(now);
-  batch_.Flush();
+  FanOut(now);
   rtcp_queue_.clear();
   // A live frame of several trains: each round is one train of every viewer.
-  for (int round = 1; round < kLiveRoundsMax && live_hub_.ready(); ++round) {
-    live_hub_.FireReady(now);
+  for (int round = 1; round < kLiveRoundsMax && live_hub_.ready_count() > 0; ++round) FanOut(now);
+}
+
+// Some at a time, so that those over TCP do not wait for all those over UDP.
+void Server::FanOut(Instant now) {
+  std::size_t left = live_hub_.ready_count();
+  do {
+    const std::size_t some = std::min(left, kFiredAtOnce);
+    live_hub_.FireReady(some, now);
     outputs_.GatherAll(now);
-    batch_.Flush();
-  }
+    batch_.Flush();  // the other stream of a connection may come with the next
+    left -= some;
+  } while (left > 0);
 }
 
 Instant Server::NextDeadline() const {
   if (!outputs_.empty() || !ending_.empty() || !closing_.empty() || !rtcp_queue_.empty() ||
-      live_hub_.ready() || live_hub_.dirty()) {
+      live_hub_.ready_count() > 0 || live_hub_.dirty()) {
     return shard_.now();
   }
   return pacer_.NextDue();

@@ -101,8 +101,8 @@ class LiveShard final : public LiveService, private PublisherHost {
     pacer.Sweep(now);
     if (hub.dirty()) batch.Flush();
     hub.CommitAll(now);
-    for (int round = 0; round < 64 && (round == 0 || hub.ready()); ++round) {
-      hub.FireReady(now);
+    for (int round = 0; round < 64 && (round == 0 || hub.ready_count() > 0); ++round) {
+      hub.FireReady(hub.ready_count(), now);
       outputs.GatherAll(now);
       batch.Flush();
     }

@@ -98,15 +98,17 @@ TEST_F(LiveWriterTest, AFrameIsShownAtItsMarkerWithTheSameTick) {
   EXPECT_EQ(FlagsOf(live_), (std::vector<std::uint16_t>{kPacketUnitStart, 0, 0, kPacketMarker}));
 }
 
-TEST_F(LiveWriterTest, AFrameThatIsStillComingIsShownAMillisecondAfterItsFirstPacket) {
+TEST_F(LiveWriterTest, AFrameThatIsStillComingIsShownFourMillisecondsAfterItsFirstPacket) {
   Begin();
   publisher_->Frame(true, 3, /*end=*/false);
   world_->Tick(world_->now());
+  world_->Run(3ms);
   EXPECT_TRUE(ReadLog(live_).empty());
   world_->Run(1ms);
   EXPECT_EQ(IdsOf(ReadLog(live_)), IdRange(0, 3));
   publisher_->Frame(true, 2, /*end=*/false);  // its rest is late too
   world_->Tick(world_->now());
+  world_->Run(3ms);
   EXPECT_EQ(ReadLog(live_).size(), 3u);
   world_->Run(1ms);
   EXPECT_EQ(ReadLog(live_).size(), 5u);

@@ -158,14 +158,34 @@ TEST_F(PacketLogTest, AChunkTakesAsManyPacketsOrBytesAsItHoldsAndNoMore) {
   EXPECT_EQ(pool_.in_use(), 1u);
   Append(1);
   EXPECT_EQ(pool_.in_use(), 2u);
-  Append(LogChunk::kBytes / 2 - 1);
-  Append(LogChunk::kBytes / 2);  // to the last byte
+  for (int i = 0; i < 3; ++i) Append(LogChunk::kBytes / 4);
+  Append(LogChunk::kBytes / 4 - 1);  // to the last byte
   EXPECT_EQ(pool_.in_use(), 2u);
   Append(1);
   EXPECT_EQ(pool_.in_use(), 3u);
   log_->CommitAll(now_);
   reader_->Refresh();
   ExpectWhole();
+}
+
+TEST_F(PacketLogTest, AnAccessUnitLiesInOneChunkOnceItsLikeHasBeenSeen) {
+  constexpr std::size_t kPackets = 30, kBytes = 1000;  // a unit is 30 kB: four to a chunk
+  for (int unit = 0; unit < 20; ++unit) {
+    for (std::size_t i = 0; i < kPackets; ++i) Append(kBytes, i == 0 ? kPacketUnitStart : 0);
+    log_->CommitAll(now_);
+    reader_->Refresh();
+    const std::uint64_t first = reader_->tail() - kPackets;
+    EXPECT_EQ(reader_->Find(first, nullptr), reader_->Find(reader_->tail() - 1, nullptr)) << unit;
+  }
+  EXPECT_EQ(pool_.in_use(), 5u);
+  ExpectWhole();
+}
+
+TEST_F(PacketLogTest, AnAccessUnitOfMoreThanHalfAChunkWastesNone) {
+  for (int unit = 0; unit < 6; ++unit) {
+    for (int i = 0; i < 80; ++i) Append(1000, i == 0 ? kPacketUnitStart : 0);
+  }
+  EXPECT_EQ(pool_.in_use(), (6 * 80 * 1000 + LogChunk::kBytes - 1) / LogChunk::kBytes);
 }
 
 TEST_F(PacketLogTest, AFullChunkIsCommittedEvenInTheMidstOfAFrame) {
