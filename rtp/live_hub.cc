@@ -149,6 +149,7 @@ void LiveHub::FireReady(std::size_t count, Instant now) {
   for (; count > 0 && !ready_.empty(); --count) {
     LiveSender* const sender = ready_.PopFront();
     sender->list = nullptr;
+    if (!ready_.empty()) __builtin_prefetch(ready_.front()->next);
     sender->Fire(now);
   }
 }

@@ -23,7 +23,7 @@ constexpr std::size_t kReorderBlocksPerSlab = 64;
 // next ticks.
 constexpr int kLiveRoundsMax = 4;
 // Live viewers between two looks at what goes over TCP: a batch.
-constexpr std::size_t kFiredAtOnce = 256;
+constexpr std::size_t kFiredAtOnce = 512;
 
 ParserLimits ParserLimitsOf(const Limits& limits) {
   return {limits.request_line_bytes, limits.headers_bytes, limits.body_bytes};
