@@ -45,9 +45,10 @@ struct Limits {
   std::size_t reorder_blocks = 8192;
 
   // --- Sending
-  // Packets one viewer may send at once; a larger frame is spread over the milliseconds that
-  // follow. 44 KiB, which the queue before a slow link still holds, and most key frames of 2 Mbit/s
-  // in one train: one of 24 packets costs 12 us, trains of 16 and of 8 packets 16 us (bench/limit).
+  // Packets one viewer may send at once; a larger frame is spread, a live one over the milliseconds
+  // that follow, one of a file over its duration. 44 KiB, which the queue before a slow link still
+  // holds, and most key frames of 2 Mbit/s in one train: one of 24 packets costs 12 us, trains of
+  // 16 and of 8 packets 16 us (bench/limit).
   std::size_t burst_packets = 32;
   // How far ahead of its time a packet may leave so that it shares a train with an earlier one.
   Duration train_window = 5ms;
@@ -66,7 +67,7 @@ struct Limits {
   // Iovecs per batch: a patched or interleaved packet takes two.
   std::size_t batch_iovecs = 32768;  // batch_ops * burst_packets * 2
   // One send buffer for all viewers of a shard: at 5000 viewers each with a 32-packet train in
-  // flight 5000 * 32 * 1400 B = 224 MB would be the most; an eighth is room for more trains than
+  // flight 5000 * 32 * 1400 B = 224 MB would be the most; a seventh is room for more trains than
   // are ever under way together, since they are sent one after the other.
   int udp_send_buffer_bytes = 32 << 20;
 

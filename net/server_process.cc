@@ -142,9 +142,9 @@ absl::StatusOr<std::unique_ptr<ServerProcess>> ServerProcess::Start(const Server
   backend_options.sockets_max = static_cast<std::uint32_t>(shared.limits.sockets());
   if (options.zero_copy != "off") {
     backend_options.zero_copy = options.zero_copy == "on" ? ZeroCopy::kOn : ZeroCopy::kAuto;
-    if (choice->kind != BackendKind::kUring) {
+    if (choice->kind != BackendKind::kUring && options.zero_copy == "on") {
       return absl::InvalidArgumentError(
-          "--zero-copy needs the io_uring backend; leave it out, or use --backend io_uring");
+          "--zero-copy on needs the io_uring backend; leave it out, or use --backend io_uring");
     }
   }
   ShardGroup::Parts group_parts;

@@ -41,6 +41,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "core/limits.h"
 #include "core/shard_poster.h"
 #include "media/loader.h"
 #include "rtp/intrusive_list.h"
@@ -58,8 +59,8 @@ inline constexpr std::size_t kShardsMax = 64;
 struct VodOptions {
   std::uint64_t cache_bytes = 256u << 20;
   std::size_t packet_bytes = kPacketBytesDefault;
-  std::size_t burst_packets = 16;      // see PacketBlockBuilder
-  std::size_t open_readers_max = 512;  // idle files kept open for the next block
+  std::size_t burst_packets = Limits().burst_packets;  // see PacketBlockBuilder
+  std::size_t open_readers_max = 512;                  // idle files kept open for the next block
 };
 
 // Immutable once published. Counted by BlockRef.

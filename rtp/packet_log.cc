@@ -73,17 +73,18 @@ void PacketLog::AddChunk(Instant now) {
   ++chunks_;
 }
 
-bool PacketLog::UnitMayNotFit() const {
-  return unit_bytes_max_ <= LogChunk::kBytes / 2 && used_ + unit_bytes_max_ > LogChunk::kBytes;
+void PacketLog::BeginUnit() {
+  const std::size_t bytes = std::exchange(unit_bytes_, 0);
+  if (bytes <= LogChunk::kBytes / 2) unit_bytes_max_ = std::max(unit_bytes_max_, bytes);
 }
 
 std::uint8_t* PacketLog::Append(std::size_t length, std::int64_t timestamp, std::uint16_t flags,
                                 Instant now) {
   const bool unit_starts = (flags & kPacketUnitStart) != 0;
-  if (unit_starts) unit_bytes_max_ = std::max(unit_bytes_max_, std::exchange(unit_bytes_, 0));
+  if (unit_starts) BeginUnit();
   unit_bytes_ += length;
   if (newest_packets_ == LogChunk::kPackets || used_ + length > LogChunk::kBytes ||
-      (unit_starts && UnitMayNotFit())) {
+      (unit_starts && used_ + unit_bytes_max_ > LogChunk::kBytes)) {
     // `next` says that what is committed of a chunk is final.
     CommitAll(now);
     AddChunk(now);

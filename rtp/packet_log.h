@@ -8,14 +8,16 @@
 // Memory is a chain of chunks. Each chunk keeps the next one alive, so whoever holds one holds all
 // behind it. The writer holds the oldest of the window, a LogReader the oldest that its shard may
 // still read; a chunk goes back to the pool when both have moved on. References are taken per chunk
-// and shard, never per packet or viewer. An access unit of up to half a chunk lies in one chunk, as
-// far as those before it tell how large it will be: only then it can leave as one train.
+// and shard, never per packet or viewer (but per train where sends are not copied). An access unit
+// of up to half a chunk lies in one chunk, as far as those before it tell how large it will be:
+// only then it can leave as one train.
 //
 // Shard: the writer's functions belong to one shard at a time; a LogReader belongs to one shard.
 // Limits: the pool's chunks for all logs together; a window of `bytes_max` and `time`: chunks older
 // than `time` go, but not the ones from the access point on (the current group of pictures); beyond
-// `bytes_max` those go too, and the access point with them. A shard that does not tick holds more,
-// until it does. Invariants
+// `bytes_max` those go too, and the access point with them. `bytes_max` counts whole chunks, of
+// which units of nearly half a chunk fill half. A shard that does not tick holds more, until it
+// does, and so does a zero-copy send that the device does not finish. Invariants
 //  1. A packet, once committed, never changes.
 //  2. Positions first() <= p < tail() can be read; both only grow.
 //  3. access(), when there is one, lies in the window and starts an access unit at which decoding
@@ -120,8 +122,8 @@ class PacketLog {
  private:
   friend class LogReader;
   void AddChunk(Instant now);
-  // Whether the newest chunk may be too short for the access unit that now begins.
-  bool UnitMayNotFit() const;
+  // Learns from the access unit that has ended.
+  void BeginUnit();
   void Trim(Instant now);
 
   LogChunkPool* const pool_;
@@ -133,8 +135,10 @@ class PacketLog {
   std::size_t chunks_ = 0;
   std::size_t used_ = 0;  // bytes of the newest chunk
   std::size_t newest_packets_ = 0;
-  std::size_t unit_bytes_ = 0;      // of the access unit that is being appended
-  std::size_t unit_bytes_max_ = 0;  // of the largest before it; an old one counts for less and less
+  std::size_t unit_bytes_ = 0;  // of the access unit that is being appended
+  // Of the largest before it that could lie in one chunk with another; an old one counts for less
+  // and less.
+  std::size_t unit_bytes_max_ = 0;
   LogChunk* newest_ = nullptr;
   LogChunk* commit_chunk_ = nullptr;  // holds the first packet that is not committed
 

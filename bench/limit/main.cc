@@ -30,6 +30,8 @@ struct Options {
   bool gathered = false;
   bool spread = false;
   std::string io = "uring";
+  unsigned batch = 512;
+  double tick_ms = 4;
   std::string json;
 };
 
@@ -64,8 +66,13 @@ std::optional<Options> Parse(int argc, char** argv, int& status) {
         "Every socket is at its own place in the schedule, as viewers of a file are; else\n"
         "a train goes to every socket, then the next one, as to live viewers");
     app.add_option("--io", options.io,
-                   "uring, 128 sends at a time, the same without copying (uring-zc), or syscall")
+                   "uring (default), the same without copying (uring-zc), or syscall")
         ->check(CLI::IsMember({"uring", "uring-zc", "syscall"}));
+    app.add_option("--batch", options.batch, "Sends handed to io_uring at once (512)")
+        ->check(CLI::Range(1, 4096));
+    app.add_option("--tick-ms", options.tick_ms,
+                   "With --spread: what is due in so many milliseconds goes together (4)")
+        ->check(CLI::Range(0.1, 1000.0));
     app.add_option("--json", options.json, "File for the figures");
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -100,6 +107,8 @@ class Loop {
       : schedule_(schedule),
         options_(options),
         sender_(sender),
+        tick_(std::chrono::duration_cast<Duration>(
+            std::chrono::duration<double, std::milli>(options.tick_ms))),
         memory_(options.transport == "udp", options.gathered) {}
 
   Figures Run() {
@@ -134,9 +143,9 @@ class Loop {
     std::vector<Instant> turn(options_.sockets);
     for (std::uint32_t i = 0; i < options_.sockets; ++i) {
       next[i] = schedule_.trains.size() * i / options_.sockets;
-      turn[i] = start_ - schedule_.trains[next[i]].at + kTick * i / options_.sockets;
+      turn[i] = start_ - schedule_.trains[next[i]].at + tick_ * i / options_.sockets;
     }
-    for (Instant tick = start_ + kTick; WaitFor(tick); tick += kTick) {
+    for (Instant tick = start_ + tick_; WaitFor(tick); tick += tick_) {
       for (std::uint32_t i = 0; i < options_.sockets; ++i) {
         while (turn[i] + schedule_.trains[next[i]].at <= tick) {
           const Train& train = schedule_.trains[next[i]];
@@ -170,13 +179,13 @@ class Loop {
     if (options_.spread) memory_.Reuse();
   }
 
-  static constexpr Duration kTick = 4ms;
   static constexpr std::size_t kSendingsMax =
       TrainMemory::kIovecs / TrainMemory::kIovecsPerTrainMax;
 
   const Schedule& schedule_;
   const Options& options_;
   Sender* const sender_;
+  const Duration tick_;
   SystemClock clock_;
   TrainMemory memory_;
   Instant start_{}, end_{};
@@ -224,7 +233,7 @@ absl::StatusOr<Figures> Measure(const Options& options, const Schedule& schedule
   if (options.io == "syscall") {
     sender = MakeSyscallSender(targets);
   } else {
-    auto made = MakeUringSender(targets, options.io == "uring-zc");
+    auto made = MakeUringSender(targets, options.batch, options.io == "uring-zc");
     if (!made.ok()) return made.status();
     sender = std::move(*made);
   }

@@ -1,7 +1,7 @@
 // A bare sending loop: one train to one socket after the other, and nothing else.
 //
-// `syscall` is a sendmsg per train; `uring` hands the kernel kBatch of them at once, from a ring
-// set up as the server's and with registered files.
+// `syscall` is a sendmsg per train; `uring` hands the kernel many of them at once, from a ring set
+// up as the server's and with registered files.
 //
 // Thread: the caller's.
 #pragma once
@@ -65,9 +65,10 @@ struct MessageHeader {
 };
 
 std::unique_ptr<Sender> MakeSyscallSender(const Targets& targets);
-// `zero_copy`: the kernel takes the pages instead of copying them (IORING_OP_SENDMSG_ZC). An error
-// where the kernel has no io_uring for us.
-absl::StatusOr<std::unique_ptr<Sender>> MakeUringSender(const Targets& targets, bool zero_copy);
+// `batch` sends are handed over at once. `zero_copy`: the kernel takes the pages instead of copying
+// them (IORING_OP_SENDMSG_ZC). An error where the kernel has no io_uring for us.
+absl::StatusOr<std::unique_ptr<Sender>> MakeUringSender(const Targets& targets, unsigned batch,
+                                                        bool zero_copy);
 
 // The bytes of trains: for UDP a train's packets end to end, for TCP each behind its 4-byte prefix
 // (RFC 2326 section 10.12). Gathered: every packet's 12-byte header (and prefix) apart from its

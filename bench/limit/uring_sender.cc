@@ -1,7 +1,6 @@
 #include <liburing.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 
 #include "bench/limit/sender.h"
@@ -9,17 +8,16 @@
 namespace millrace::limit {
 namespace {
 
-constexpr unsigned kBatch = 128;
-
 class UringSender final : public Sender {
  public:
-  UringSender(const Targets& targets, bool zero_copy) : targets_(targets), zero_copy_(zero_copy) {}
+  UringSender(const Targets& targets, unsigned batch, bool zero_copy)
+      : targets_(targets), batch_(batch), zero_copy_(zero_copy), messages_(batch) {}
   ~UringSender() override {
     if (opened_) io_uring_queue_exit(&ring_);
   }
 
   absl::Status Open() {
-    int error = io_uring_queue_init(4 * kBatch, &ring_,
+    int error = io_uring_queue_init(batch_, &ring_,
                                     IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN);
     if (error < 0) return absl::ErrnoToStatus(-error, "io_uring");
     opened_ = true;
@@ -32,7 +30,7 @@ class UringSender final : public Sender {
 
   void Send(std::span<const Sending> sendings) override {
     while (!sendings.empty()) {
-      const std::size_t count = std::min<std::size_t>(kBatch, sendings.size());
+      const std::size_t count = std::min<std::size_t>(batch_, sendings.size());
       SendBatch(sendings.first(count));
       sendings = sendings.subspan(count);
     }
@@ -74,16 +72,18 @@ class UringSender final : public Sender {
   }
 
   const Targets targets_;
+  const unsigned batch_;
   const bool zero_copy_;
   io_uring ring_{};
   bool opened_ = false;
-  std::array<MessageHeader, kBatch> messages_;
+  std::vector<MessageHeader> messages_;
 };
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Sender>> MakeUringSender(const Targets& targets, bool zero_copy) {
-  auto sender = std::make_unique<UringSender>(targets, zero_copy);
+absl::StatusOr<std::unique_ptr<Sender>> MakeUringSender(const Targets& targets, unsigned batch,
+                                                        bool zero_copy) {
+  auto sender = std::make_unique<UringSender>(targets, batch, zero_copy);
   const absl::Status status = sender->Open();
   if (!status.ok()) return status;
   return sender;

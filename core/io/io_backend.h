@@ -63,7 +63,7 @@ class DatagramHandler {
   virtual void OnDatagram(const Endpoint& from, std::span<const std::uint8_t> bytes) = 0;
 };
 
-// One sendmsg. The caller fills all but `result`.
+// One sendmsg. The caller fills all but `ticket` and `result`.
 struct SendOp {
   SocketId socket = kNoSocket;
   const iovec* iov = nullptr;
@@ -124,7 +124,7 @@ class IoBackend {
   // Tries every op once, in order, without blocking. At most one op per stream socket in a call:
   // a second one could overtake what a short first one left behind.
   virtual void Send(std::span<SendOp> ops) = 0;
-  // Who is told of tickets (null: nobody any more, and nothing is sent without copying).
+  // Who is told of tickets, one for a backend (null: nobody any more, and everything is copied).
   virtual void SetZeroCopyObserver(ZeroCopyObserver*) {}
   // Whether it is worth wishing for now.
   virtual bool zero_copy() const { return false; }

@@ -1,8 +1,8 @@
 // Completions met while sends were being reaped, kept in order for the next Poll.
 //
 // Shard: the backend's own. Limits: none of its own, but what the kernel can complete between two
-// Polls: a receive per provided buffer, an ending per standing request, and accepts up to the
-// descriptor limit. `reserve` covers the usual; it doubles beyond.
+// Polls: a receive per provided buffer, an ending per standing request, a zero-copy ticket each,
+// and accepts up to the descriptor limit. `reserve` covers the usual; it doubles beyond.
 #pragma once
 
 #include <cstddef>

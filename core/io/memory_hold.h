@@ -33,6 +33,8 @@ class MemoryHold {
   void Reset() {
     if (const Release release = std::exchange(release_, nullptr)) release(what_, context_);
   }
+  // Never lets go.
+  void Leak() { release_ = nullptr; }
   explicit operator bool() const { return release_ != nullptr; }
 
  private:

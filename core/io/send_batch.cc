@@ -8,6 +8,10 @@
 namespace millrace {
 namespace {
 
+// A tenth of a second in all.
+constexpr int kLastPolls = 20;
+constexpr Duration kLastPollWait = 5ms;
+
 // What kernels and drivers answer to a train they cannot cut.
 bool IsGsoRefusal(const SendOp& op) {
   if (op.segment_size == 0) return false;
@@ -40,7 +44,15 @@ SendBatch::SendBatch(IoBackend* io, std::size_t capacity_ops, std::size_t capaci
   io_->SetZeroCopyObserver(this);
 }
 
-SendBatch::~SendBatch() { io_->SetZeroCopyObserver(nullptr); }
+// What is still under way has a moment to leave. Memory that a device does not give back even then
+// is never freed: another's data would leave in its place.
+SendBatch::~SendBatch() {
+  for (int i = 0; i < kLastPolls && under_way_count_ > 0; ++i) {
+    io_->Poll(Instant(), Instant() + kLastPollWait);
+  }
+  io_->SetZeroCopyObserver(nullptr);
+  for (std::size_t i = 0; i <= ZeroCopyTickets::kTicketsMax; ++i) under_way_[i].Leak();
+}
 
 bool SendBatch::HasRoom(std::size_t iovecs, std::size_t scratch_bytes) const {
   return ops_used_ < capacity_ops_ && iovecs <= capacity_iovecs_ - iovecs_used_ &&
@@ -95,7 +107,10 @@ void SendBatch::Flush() {
     SendOp& op = ops_[i];
     if (op.zero_copy) {
       MemoryHold& hold = holds_[i];
-      if (op.ticket != kNoTicket) under_way_[op.ticket] = std::move(hold);
+      if (op.ticket != kNoTicket) {
+        under_way_[op.ticket] = std::move(hold);
+        ++under_way_count_;
+      }
       hold.Reset();
     }
     bool refused = IsGsoRefusal(op);

@@ -85,7 +85,10 @@ class SendBatch final : private ZeroCopyObserver {
   static constexpr std::size_t kScratchPerIovec = 16;
 
  private:
-  void OnReleased(ZeroCopyTicket ticket) override { under_way_[ticket].Reset(); }
+  void OnReleased(ZeroCopyTicket ticket) override {
+    under_way_[ticket].Reset();
+    --under_way_count_;
+  }
   SendOp& Add(SocketId socket, std::span<iovec> iov, TrainOwner* owner);
   // Sends a refused train's packets one by one; stops at the first that does not leave, so that the
   // bytes reported are those of the leading packets.
@@ -98,6 +101,7 @@ class SendBatch final : private ZeroCopyObserver {
   std::size_t ops_used_ = 0;
   std::size_t iovecs_used_ = 0;
   std::size_t scratch_used_ = 0;
+  std::size_t under_way_count_ = 0;
   std::unique_ptr<SendOp[]> ops_;
   std::unique_ptr<TrainOwner*[]> owners_;    // of ops_[i]
   std::unique_ptr<MemoryHold[]> holds_;      // of ops_[i]

@@ -34,6 +34,7 @@
 #include "core/io/posix_socket.h"
 #include "core/io/socket_table.h"
 #include "core/io/uring_slot.h"
+#include "core/logging.h"
 
 namespace millrace {
 namespace {
@@ -45,8 +46,8 @@ using uring::KindOf;
 using uring::Slot;
 using uring::Tag;
 
-constexpr unsigned kSubmissions = 512;          // SQ size; sends go in chunks of it
-constexpr unsigned kCompletions = 4 << 10;      // CQ size: a chunk of sends and both pools, 4 times
+constexpr unsigned kSubmissions = 512;      // SQ size; sends go in chunks of it
+constexpr unsigned kCompletions = 4 << 10;  // CQ: a chunk of sends, both pools, all tickets, twice
 constexpr std::size_t kKeptCompletions = 2048;  // see KeptCompletions
 constexpr std::uint32_t kStreamBuffers = 256;   // x 16 KiB: 4 MiB a shard
 constexpr std::uint32_t kStreamBufferBytes = 16 << 10;
@@ -145,7 +146,9 @@ class UringBackend final : public IoBackend {
   void WatchWritable(SocketId socket) override;
   void Send(std::span<SendOp> ops) override;
   void SetZeroCopyObserver(ZeroCopyObserver* observer) override { observer_ = observer; }
-  bool zero_copy() const override { return observer_ != nullptr && zero_copy_ != ZeroCopy::kOff; }
+  bool zero_copy() const override {
+    return observer_ != nullptr && zero_copy_ != ZeroCopy::kOff && !zero_copy_waits_;
+  }
   void Poll(Instant now, Instant deadline) override;
   void Wake() override;
 
@@ -197,6 +200,8 @@ class UringBackend final : public IoBackend {
   std::span<SendOp> sending_;
   std::size_t sends_left_ = 0;
   ZeroCopy zero_copy_;
+  bool zero_copy_waits_ = false;  // until the next Poll
+  bool report_usage_ = true;
   ZeroCopyObserver* observer_ = nullptr;
   ZeroCopyTickets tickets_;
   std::unique_ptr<msghdr[]> messages_ = std::make_unique<msghdr[]>(kSubmissions);
@@ -531,7 +536,7 @@ void UringBackend::PrepareSend(SendOp& op, std::size_t index, const Slot& slot) 
     if (const ZeroCopyTicket ticket = tickets_.Take(); ticket != kNoTicket) {
       FillMessage(op, &messages_[index], &controls_[index]);
       io_uring_prep_sendmsg_zc(sqe, slot.fd, &messages_[index], kSendFlags);
-      sqe->ioprio |= kReportUsage;
+      if (report_usage_) sqe->ioprio |= kReportUsage;
       SetFile(sqe, op.socket, slot);
       sqe->user_data = Tag(Kind::kZeroCopySend, static_cast<std::uint32_t>(index),
                            static_cast<std::int32_t>(ticket));
@@ -553,15 +558,22 @@ void UringBackend::OnZeroCopySent(const io_uring_cqe& cqe) {
   const auto ticket = static_cast<ZeroCopyTicket>(IndexOf(cqe.user_data));
   op.result = cqe.res;
   --sends_left_;
-  if ((cqe.flags & IORING_CQE_F_MORE) != 0) {
+  const bool more = (cqe.flags & IORING_CQE_F_MORE) != 0;  // also of most that have failed
+  if (more) {
     op.ticket = ticket;
-    return;
+  } else {
+    tickets_.GiveBack(ticket);
   }
-  tickets_.GiveBack(ticket);
-  // Not known here, or out of what may be pinned: as every other send, then.
-  const bool unknown = cqe.res == -EINVAL || cqe.res == -EOPNOTSUPP;
-  if (unknown) zero_copy_ = ZeroCopy::kOff;
-  if (!unknown && cqe.res != -ENOBUFS && cqe.res != -ENOMEM) return;
+  const bool unknown = !more && (cqe.res == -EINVAL || cqe.res == -EOPNOTSUPP);
+  if (unknown) {
+    // Linux 6.1 knows the send, but not the report.
+    if (zero_copy_ == ZeroCopy::kAuto || !report_usage_) zero_copy_ = ZeroCopy::kOff;
+    report_usage_ = false;
+  }
+  // What a process may pin (RLIMIT_MEMLOCK, Linux 6.15) comes back with the tickets, in Poll.
+  const bool pinned_all = cqe.res == -ENOMEM || cqe.res == -ENOBUFS;
+  zero_copy_waits_ |= pinned_all;
+  if (!unknown && !pinned_all) return;
   if (const Slot* slot = table_.Find(op.socket)) op.result = SendNow(slot->fd, op);
 }
 
@@ -599,6 +611,7 @@ bool UringBackend::NextCompletion(Completion* completion) {
 }
 
 void UringBackend::Poll(Instant now, Instant deadline) {
+  zero_copy_waits_ = false;
   if (!kept_.empty() || io_uring_cq_ready(&ring_) > 0 || deadline <= now) {
     Submit(true);
   } else {
@@ -657,7 +670,10 @@ void UringBackend::DropLate(const Completion& completion) {
 void UringBackend::OnReleased(const Completion& completion) {
   const auto ticket = static_cast<ZeroCopyTicket>(IndexOf(completion.user_data));
   const bool copied = (static_cast<std::uint32_t>(completion.result) & kUsageCopied) != 0;
-  if (copied && zero_copy_ == ZeroCopy::kAuto) zero_copy_ = ZeroCopy::kOff;
+  if (copied && zero_copy_ == ZeroCopy::kAuto) {
+    zero_copy_ = ZeroCopy::kOff;
+    LogInfo("--zero-copy auto: the kernel copied what was sent without copying; off from here on");
+  }
   tickets_.GiveBack(ticket);
   if (observer_ != nullptr) observer_->OnReleased(ticket);
 }

@@ -5,8 +5,11 @@
 // device then reads the packets where the cache wrote them.
 //
 // Measured on loopback, where the kernel has to copy after all, the bare loop takes 4 % more CPU
-// with it (bench/limit --io uring-zc) and never less; hence off unless asked for. `auto` uses it
-// until the kernel first reports that it has copied (IORING_SEND_ZC_REPORT_USAGE, Linux 6.2).
+// with it (bench/limit --io uring-zc, which waits for the tickets of each submission) and never
+// less; hence off unless asked for. `auto` uses it until the kernel first reports that it has
+// copied (IORING_SEND_ZC_REPORT_USAGE, Linux 6.2), which one viewer over loopback is enough for.
+// Registered buffers were not tried: a GSO train needs sendmsg, which takes them from Linux 6.15 on
+// only.
 //
 // Shard: the backend's own. Limits: kTicketsMax sends under way; more are copied.
 #pragma once
@@ -44,7 +47,6 @@ class ZeroCopyTickets {
   // kNoTicket when all are out.
   ZeroCopyTicket Take() { return free_count_ > 0 ? free_[--free_count_] : kNoTicket; }
   void GiveBack(ZeroCopyTicket ticket) { free_[free_count_++] = ticket; }
-  std::size_t out() const { return kTicketsMax - free_count_; }
 
  private:
   std::array<ZeroCopyTicket, kTicketsMax> free_;  // a stack

@@ -19,11 +19,6 @@ constexpr std::uint16_t kPortFirst = 20000;
 constexpr std::uint16_t kPortPairs = 6384;
 // A slab of publishers' packets that wait: 128 KiB.
 constexpr std::size_t kReorderBlocksPerSlab = 64;
-// Rounds of fan-out in a tick: a frame of that many trains leaves at once, a larger one with the
-// next ticks.
-constexpr int kLiveRoundsMax = 4;
-// Live viewers between two looks at what goes over TCP: a batch.
-constexpr std::size_t kFiredAtOnce = 512;
 
 ParserLimits ParserLimitsOf(const Limits& limits) {
   return {limits.request_line_bytes, limits.headers_bytes, limits.body_bytes};
@@ -486,22 +481,18 @@ void Server::OnTick(Instant now) {
   // A commit may let go of chunks that trains of the sweep point into.
   if (live_hub_.dirty()) batch_.Flush();
   live_hub_.CommitAll(now);
-  FanOut(now);
-  rtcp_queue_.clear();
-  // A live frame of several trains: each round is one train of every viewer.
-  for (int round = 1; round < kLiveRoundsMax && live_hub_.ready_count() > 0; ++round) FanOut(now);
-}
-
-// Some at a time, so that those over TCP do not wait for all those over UDP.
-void Server::FanOut(Instant now) {
-  std::size_t left = live_hub_.ready_count();
+  // A batch of live viewers in a tick, those over TCP in their turn; a few get all trains of a
+  // frame. The next tick follows at once: who asks for something meanwhile does not wait for all
+  // viewers.
+  std::size_t left = shared_->limits.batch_ops;
   do {
-    const std::size_t some = std::min(left, kFiredAtOnce);
+    const std::size_t some = std::min(left, live_hub_.ready_count());
     live_hub_.FireReady(some, now);
     outputs_.GatherAll(now);
-    batch_.Flush();  // the other stream of a connection may come with the next
+    batch_.Flush();
     left -= some;
-  } while (left > 0);
+  } while (left > 0 && live_hub_.ready_count() > 0);
+  rtcp_queue_.clear();
 }
 
 Instant Server::NextDeadline() const {

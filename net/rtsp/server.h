@@ -182,8 +182,6 @@ class Server final : public LiveService,
   void CloseConnection(ConnectionHandle handle);
   void FinishEnded();
   void SendQueuedRtcp();
-  // Sends to the live viewers that have something due, and over TCP to whoever has.
-  void FanOut(Instant now);
 
   static void OnAdoptMail(void* receiver, const struct millrace::Message& mail);
   static void OnRequestMail(void* receiver, const struct millrace::Message& mail);

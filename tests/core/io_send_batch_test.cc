@@ -38,12 +38,21 @@ class FakeBackend final : public IoBackend {
   void StopReceive(SocketId) override {}
   void StartReceiveDatagrams(SocketId, DatagramHandler*) override {}
   void WatchWritable(SocketId) override {}
-  void Poll(Instant, Instant) override {}
+  void Poll(Instant, Instant) override {
+    ++polls;
+    if (on_poll) on_poll();
+  }
   void Wake() override {}
+  void SetZeroCopyObserver(ZeroCopyObserver* told) override { observer = told; }
 
   void Send(std::span<SendOp> ops) override {
     calls.push_back(ops.size());
     for (SendOp& op : ops) {
+      if (op.zero_copy) {
+        ++zero_copies;
+        op.ticket = tickets.front();
+        tickets.pop_front();
+      }
       std::string bytes;
       for (std::uint32_t i = 0; i < op.iov_count; ++i) {
         bytes.append(static_cast<const char*>(op.iov[i].iov_base), op.iov[i].iov_len);
@@ -55,6 +64,11 @@ class FakeBackend final : public IoBackend {
 
   std::function<std::int32_t(const SendOp&, std::size_t)> answer =
       [](const SendOp&, std::size_t size) { return static_cast<std::int32_t>(size); };
+  std::deque<ZeroCopyTicket> tickets;  // for the zero-copy ops to come
+  int zero_copies = 0;
+  ZeroCopyObserver* observer = nullptr;
+  int polls = 0;
+  std::function<void()> on_poll;
   std::vector<std::size_t> calls;  // ops of each Send
   std::vector<Sent> sent;
 };
@@ -147,6 +161,83 @@ TEST_F(SendBatchTest, PassesTheResultOfAStreamOnAsItIs) {
     EXPECT_EQ(std::vector<bool>{false}, owner.refusals);
   }
   EXPECT_EQ(6u, io_.calls.size()) << "none was tried again";
+}
+
+// What a hold holds, counted.
+MemoryHold HoldOn(int* held) {
+  ++*held;
+  return {[](void* what, void*) { --*static_cast<int*>(what); }, held};
+}
+
+TEST_F(SendBatchTest, HoldsTheMemoryOfAZeroCopyTrainUntilItsTicketComesBack) {
+  char bytes[100] = {};
+  int held[4] = {};
+  Owner owner;
+  // Train 0 is copied all the same, 1 and 3 are under way, 2 fails with its ticket out.
+  io_.tickets = {kNoTicket, 7, 8, ZeroCopyTickets::kTicketsMax};
+  io_.answer = [this](const SendOp&, std::size_t size) {
+    return io_.sent.size() == 2 ? -EAGAIN : static_cast<std::int32_t>(size);
+  };
+  for (int& each : held) {
+    iovec* iov = batch_.Iovecs(1);
+    iov[0] = {bytes, sizeof(bytes)};
+    batch_.AddTrain(3, &to_, {iov, 1}, 50, 2, &owner, HoldOn(&each));
+  }
+  batch_.Flush();
+  EXPECT_EQ(owner.results, (std::vector<std::int32_t>{100, 100, -EAGAIN, -EAGAIN}));
+  EXPECT_EQ(held[0], 0);
+  EXPECT_EQ(held[1], 1);
+  EXPECT_EQ(held[2], 1);
+  EXPECT_EQ(held[3], 1);
+  io_.observer->OnReleased(8);
+  EXPECT_EQ(held[2], 0);
+  io_.observer->OnReleased(ZeroCopyTickets::kTicketsMax);
+  EXPECT_EQ(held[3], 0);
+  EXPECT_EQ(held[1], 1);
+  io_.observer->OnReleased(7);
+  EXPECT_EQ(held[1], 0);
+}
+
+TEST_F(SendBatchTest, ARefusedTrainWithATicketIsSentAgainByCopying) {
+  char bytes[100] = {};
+  int held = 0;
+  Owner owner;
+  io_.tickets = {5};
+  RefuseTrainsWith(EIO);
+  iovec* iov = batch_.Iovecs(1);
+  iov[0] = {bytes, sizeof(bytes)};
+  batch_.AddTrain(3, &to_, {iov, 1}, 50, 2, &owner, HoldOn(&held));
+  batch_.Flush();
+  EXPECT_EQ(owner.results, std::vector<std::int32_t>{100});
+  EXPECT_EQ(owner.refusals, std::vector<bool>{true});
+  EXPECT_EQ(io_.zero_copies, 1);  // the singles were not
+  EXPECT_EQ(held, 1);
+  io_.observer->OnReleased(5);
+  EXPECT_EQ(held, 0);
+}
+
+TEST_F(SendBatchTest, WaitsAMomentForTicketsAtItsEndAndFreesNothingThatIsStillRead) {
+  char bytes[100] = {};
+  int returned = 0, lost = 0;
+  Owner owner;
+  {
+    SendBatch batch(&io_, 8, 64);
+    io_.tickets = {1, 2};
+    for (int* held : {&returned, &lost}) {
+      iovec* iov = batch.Iovecs(1);
+      iov[0] = {bytes, sizeof(bytes)};
+      batch.AddTrain(3, &to_, {iov, 1}, 0, 1, &owner, HoldOn(held));
+    }
+    batch.Flush();
+    io_.on_poll = [this] {
+      if (io_.polls == 3) io_.observer->OnReleased(1);
+    };
+  }
+  EXPECT_EQ(returned, 0);
+  EXPECT_EQ(lost, 1);
+  EXPECT_GE(io_.polls, 10);
+  EXPECT_LE(io_.polls, 100);
+  EXPECT_EQ(io_.observer, nullptr);
 }
 
 TEST_F(SendBatchTest, ACongestedTrainIsNotARefusedOne) {

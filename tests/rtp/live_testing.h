@@ -96,7 +96,7 @@ class LiveShard final : public LiveService, private PublisherHost {
     context.rtp_socket = 7;
   }
 
-  // The order of Server::OnTick.
+  // The order of Server::OnTick, and the ticks that follow it at once.
   void OnTick(Instant now) override {
     pacer.Sweep(now);
     if (hub.dirty()) batch.Flush();

@@ -141,7 +141,7 @@ class TestSource final : public BlockSource {
     return Ids(stream, [](const TestUnit&) { return true; });
   }
 
-  std::size_t burst_packets = 16;
+  std::size_t burst_packets = Limits().burst_packets;
   std::vector<std::uint32_t> loads;
   std::set<std::uint32_t> failing;
 

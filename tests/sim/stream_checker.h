@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "core/clock.h"
+#include "core/limits.h"
 #include "tests/sim/rtp_reader.h"
 #include "tests/sim/synthetic_media.h"
 
@@ -40,7 +41,7 @@ struct CheckerOptions {
   // The pacing contract: units may leave a train window and a bucket early, `burst_packets` at
   // once.
   Duration pacing_window = 8ms;
-  std::size_t burst_packets = 16;
+  std::size_t burst_packets = Limits().burst_packets;
   // How far after the segment's start the first audio frame may lie (several share a packet).
   Duration start_slack = 250ms;
   // How far timestamps may jump from one segment to the next.
