@@ -27,7 +27,7 @@ class Plan:
         self.lab, self.quick, self.wanted, self.deadline = lab, quick, wanted, deadline
         self.levels = levels or ([50, 500] if quick else
                                  [100, 500, 1000, 2000, 3000, 4000, 6000, 8000])
-        self.peer_levels = levels or ([50] if quick else [50, 100, 200, 500, 1000])
+        self.peer_levels = levels or ([50] if quick else [100, 500, 1000])
         self.main = TARGET_VIEWERS if TARGET_VIEWERS in self.levels else self.levels[-1]
         self.ended = {}  # (media, transport, backend, shards): viewers that were not carried
         self.rows = {}  # by name
@@ -37,15 +37,12 @@ class Plan:
         """Every row, as it is measured."""
         several = [1, 2] if len(self.lab.cpus) > 1 else [1]
         yield from self.macro([self.main], ["io_uring"], several)
-        if not self.quick:
-            yield from self.macro([self.main], ["epoll"], several)
-        below = [n for n in self.levels if n != self.main][:1 if self.quick else 2]
-        yield from self.macro(below, ["io_uring"], [1])
-        for group in (self.peers, self.joins, self.latency, self.churn, self.paused, self.idle,
+        yield from self.macro([n for n in self.levels if n != self.main][:1], ["io_uring"], [1])
+        for group in (self.joins, self.churn, self.paused, self.idle, self.latency, self.peers,
                       self.seek):
             yield from group()
+        yield from self.macro([self.main], ["epoll"], [1] if self.quick else several)
         if self.quick:
-            yield from self.macro([self.main], ["epoll"], [1])
             return
         yield from self.macro(self.levels, ["io_uring"], [1])
         yield from self.macro(self.levels, ["epoll"], [1])
