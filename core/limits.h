@@ -62,10 +62,12 @@ struct Limits {
   // KiB).
   std::size_t zero_copy_bytes = 10 << 10;
   // Trains per SendBatch: one kernel submission. The bare loop takes 5.1, 4.5 and 4.0 us for a
-  // train in submissions of 16, 128 and 512; the live fan-out 5 to 10 % less than with 256.
-  std::size_t batch_ops = 512;
+  // train in submissions of 16, 128 and 512, but the kernel does not let go of the processor within
+  // one: with 512, key frames to 1200 viewers kept others on the same cores waiting for up to 50
+  // ms.
+  std::size_t batch_ops = 256;
   // Iovecs per batch: a patched or interleaved packet takes two.
-  std::size_t batch_iovecs = 32768;  // batch_ops * burst_packets * 2
+  std::size_t batch_iovecs = 16384;  // batch_ops * burst_packets * 2
   // One send buffer for all viewers of a shard: at 5000 viewers each with a 32-packet train in
   // flight 5000 * 32 * 1400 B = 224 MB would be the most; a seventh is room for more trains than
   // are ever under way together, since they are sent one after the other.
