@@ -62,9 +62,8 @@ struct Limits {
   // KiB).
   std::size_t zero_copy_bytes = 10 << 10;
   // Trains per SendBatch: one kernel submission. The bare loop takes 5.1, 4.5 and 4.0 us for a
-  // train in submissions of 16, 128 and 512, but the kernel does not let go of the processor within
-  // one: with 512, key frames to 1200 viewers kept others on the same cores waiting for up to 50
-  // ms.
+  // train in submissions of 16, 128 and 512; but with 512, a publisher on the same cores as 1200
+  // viewers' server was up to 50 ms late, with 256 up to 15.
   std::size_t batch_ops = 256;
   // Iovecs per batch: a patched or interleaved packet takes two.
   std::size_t batch_iovecs = 16384;  // batch_ops * burst_packets * 2

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "media/bitstream.h"
+#include "tools/load/big_endian.h"
 
 namespace millrace::load {
 namespace {
@@ -28,16 +29,6 @@ constexpr std::size_t kAudioFrameBytesMax = (1 << 13) - 1;
 
 constexpr std::uint8_t kRtpVersion = 0x80;
 constexpr std::uint8_t kMarker = 0x80;
-
-void Put16(std::uint8_t* p, std::uint32_t value) {
-  p[0] = static_cast<std::uint8_t>(value >> 8);
-  p[1] = static_cast<std::uint8_t>(value);
-}
-
-void Put32(std::uint8_t* p, std::uint32_t value) {
-  Put16(p, value >> 16);
-  Put16(p + 2, value);
-}
 
 void AddPacket(ByteSpan payload_header, ByteSpan data, PacketMemory& memory) {
   std::vector<std::uint8_t>& bytes = memory.bytes;

@@ -4,6 +4,8 @@
 #include <array>
 #include <charconv>
 
+#include "tools/load/big_endian.h"
+
 namespace millrace::load {
 namespace {
 
@@ -27,10 +29,6 @@ constexpr std::uint64_t kNanosecondsPerSecond = 1'000'000'000;
 
 std::uint32_t Get32(const std::uint8_t* p) {
   return std::uint32_t{p[0]} << 24 | std::uint32_t{p[1]} << 16 | std::uint32_t{p[2]} << 8 | p[3];
-}
-
-void Put32(std::uint8_t* p, std::uint64_t value) {
-  for (int i = 0; i < 4; ++i) p[i] = static_cast<std::uint8_t>(value >> (24 - 8 * i));
 }
 
 void PutHead(std::uint8_t* p, std::uint8_t count, std::uint8_t type, std::size_t bytes) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "tools/load/big_endian.h"
+
 namespace millrace::load {
 namespace {
 
@@ -44,16 +46,6 @@ constexpr std::uint8_t kFiller = 0x5a;
 
 // From 1900, where NTP begins, to 1970.
 constexpr std::uint64_t kNtpEpochSeconds = 2208988800;
-
-void Put16(std::uint8_t* p, std::uint32_t value) {
-  p[0] = static_cast<std::uint8_t>(value >> 8);
-  p[1] = static_cast<std::uint8_t>(value);
-}
-
-void Put32(std::uint8_t* p, std::uint32_t value) {
-  Put16(p, value >> 16);
-  Put16(p + 2, value);
-}
 
 void PutStamp(std::uint8_t* p, Instant now) {
   const auto value = static_cast<std::uint64_t>(now.time_since_epoch().count());
