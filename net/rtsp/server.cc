@@ -481,12 +481,12 @@ void Server::OnTick(Instant now) {
   // A commit may let go of chunks that trains of the sweep point into.
   if (live_hub_.dirty()) batch_.Flush();
   live_hub_.CommitAll(now);
-  // A batch of live viewers in a tick, those over TCP in their turn; a few get all trains of a
-  // frame. The next tick follows at once: who asks for something meanwhile does not wait for all
-  // viewers.
-  std::size_t left = shared_->limits.batch_ops;
+  // Some live viewers in a tick, those over TCP in their turn; a few get all trains of a frame. The
+  // next tick follows at once: who asks for something meanwhile does not wait for all viewers.
+  std::size_t left = shared_->limits.live_tick_ops;
   do {
-    const std::size_t some = std::min(left, live_hub_.ready_count());
+    const std::size_t some =
+        std::min({left, shared_->limits.live_batch_ops, live_hub_.ready_count()});
     live_hub_.FireReady(some, now);
     outputs_.GatherAll(now);
     batch_.Flush();

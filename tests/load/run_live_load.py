@@ -10,6 +10,7 @@ Without --backend both are run, without --publisher both lower transports. The d
 publisher to the readers is always told; with --strict 99 % of the packets must stay below 20 ms.
 """
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -28,7 +29,8 @@ def run_on(backend, publisher, options, empty):
     command = [options.millrace_load, "play", f"rtsp://127.0.0.1:{port}/live/load",
                "--publish", publisher, "--udp", str(options.udp), "--tcp", str(options.tcp),
                "--stalled", str(options.stalled), "--for", str(options.seconds),
-               "--rate", str(viewers / options.ramp), "--settle", str(options.settle)]
+               "--rate", str(viewers / options.ramp), "--settle", str(options.settle),
+               "--threads", str(options.threads)]
     if options.strict:
         command += ["--max-p99-delay", f"{DELAY_P99_MS}ms"]
     with tempfile.TemporaryFile("w+") as log:
@@ -68,6 +70,8 @@ def main():
     parser.add_argument("--ramp", type=float, default=2)
     parser.add_argument("--settle", type=float, default=0,
                         help="seconds after PLAY in which a reader's delay does not count")
+    parser.add_argument("--threads", type=int, default=min(2, os.cpu_count()),
+                        help="of the readers: one that reads for all adds to their delay (2)")
     parser.add_argument("--backend", action="append", choices=["io_uring", "epoll"])
     parser.add_argument("--publisher", action="append", choices=["tcp", "udp"])
     parser.add_argument("--strict", action="store_true")

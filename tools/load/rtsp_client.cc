@@ -126,8 +126,9 @@ RtspClient::ReadResult RtspClient::Classify(const Response& response, bool& want
 
 bool RtspClient::TakeSession(const Response& response) {
   const std::string_view session = response.Header("Session");
+  if (session.empty()) return false;
   session_ = session.substr(0, session.find(';'));
-  return !session_.empty();
+  return true;
 }
 
 sockaddr_storage RtspClient::LocalAddress() const {

@@ -70,7 +70,8 @@ class RtspClient {
   template <typename Sink>
   ReadResult Read(StreamBuffer& buffer, const ArrivalClock& clock, Sink&& sink);
 
-  // From a SETUP answer; sent with every request from here on. False when there is none.
+  // From an answer; sent with every request from here on. False when the answer names none, which
+  // those to SETUP must (RFC 2326 section 12.37); the one from before stays then.
   bool TakeSession(const Response& response);
 
   int fd() const { return fd_; }
