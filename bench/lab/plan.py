@@ -4,6 +4,7 @@ Each function here measures rows and yields them; Plan decides which, and when t
 """
 import time
 
+from lab.processes import resident_bytes
 from lab.rows import Row, beside_limit, from_play, troubles_of
 
 CASES = [(media, transport) for transport in ("udp", "tcp") for media in ("live", "vod")]
@@ -18,6 +19,7 @@ CHURN_CONNECTIONS = 512
 # Over UDP a session outlives its connection by ten seconds, in which it is sent to: of 5000 a second
 # one per cent are 500 viewers.
 RESET_PERCENT = {"udp": 1, "tcp": 10}
+ORPHANS_GONE = 12  # seconds
 
 
 class Plan:
@@ -189,15 +191,20 @@ class Plan:
         row = self.row("churn", "growth", media="vod", transport="udp", sessions=sessions)
         if row is not None:
             yield row.measure(self.lab, lambda: self.churn_once(
-                "udp", sessions // 8, "--sessions", sessions), 1)
+                "udp", sessions // 4, "--sessions", sessions, settle=ORPHANS_GONE), 1)
 
-    def churn_once(self, transport, first, *how_long):
+    def churn_once(self, transport, first, *how_long, settle=0):
+        """`settle`: seconds after which the server's memory is read, before and after."""
         with self.lab.millrace("io_uring") as server, self.lab.source(server, "vod") as url:
             common = [url, "--connections", CHURN_CONNECTIONS, "--transport", transport,
                       "--reset", RESET_PERCENT[transport], "--server-pid", server.pid]
             # Tables and heap reach their size first; what grows after that counts.
             self.lab.load("churn", *common, "--sessions", first, timeout=60)
+            time.sleep(settle)
+            before = resident_bytes(server.pid)
             report = self.lab.load("churn", *common, *how_long, timeout=180)
+            time.sleep(settle)
+            grown = resident_bytes(server.pid) - before
         server, client = report.get("server", {}), report.get("client", {})
         per_1000 = server.get("cpu_seconds_per_1000")
         figures = {
@@ -207,7 +214,7 @@ class Plan:
             # Which tells what one core would do with a client that is no bound.
             "sessions_per_cpu_second": 1000 / per_1000 if per_1000 else None,
             "session_p99_ms": report.get("session_ms", {}).get("p99"),
-            "rss_growth": server.get("rss_growth"),
+            "rss_growth": grown,
             "fd_growth": (server.get("fd_after") or 0) - (server.get("fd_before") or 0),
             "client_share": client.get("busiest_thread_share")}
         troubles = []

@@ -124,3 +124,8 @@ def cpu_seconds(pid):
         except FileNotFoundError:
             continue  # a thread that ended meanwhile
     return total / 1e9
+
+
+def resident_bytes(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmRSS"))

@@ -6,8 +6,8 @@ KIB = 1024
 RATIO_MAX = {"live-udp": 1.3, "vod-udp": 1.2, "live-tcp": 1.3, "vod-tcp": 1.2}
 PEER_TIMES = {"vod": 20, "live": 8}
 MEMORY_KIB_MAX = {"udp": 8, "tcp": 12}
-# Pages that the allocator keeps anyhow; a leak of ten bytes a session is as much.
-GROWTH_MAX = 2 << 20
+# Pages that the allocator keeps anyhow; a leak of six bytes a session is more.
+GROWTH_MAX = 1 << 20
 
 
 class Target:
