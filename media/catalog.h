@@ -58,7 +58,7 @@ class Catalog final : public Library {
   Confinement confinement_;
 };
 
-// By extension, whatever its case: mp4 mov m4v m4a 3gp mkv ts m2ts 264 h264 26l 265 h265 hevc aac.
+// By extension, whatever its case; which are served stands in the .cc.
 bool HasServedExtension(std::string_view path);
 
 }  // namespace millrace

@@ -14,7 +14,6 @@
 #include "core/logging.h"
 #include "core/memory.h"
 #include "core/shard_group.h"
-#include "media/catalog.h"
 #include "media/loader.h"
 #include "net/rtsp/server.h"
 #include "rtp/live_table.h"
@@ -100,7 +99,7 @@ std::string RandomCname() {
 struct ServerProcess::Parts {
   SystemClock clock;
   SystemRandom store_random, live_random;
-  std::unique_ptr<Catalog> catalog;
+  std::unique_ptr<MountedLibrary> library;
   std::unique_ptr<ThreadLoader> loader;
   std::unique_ptr<LiveTable> live;
   std::unique_ptr<ShardGroup> group;
@@ -118,9 +117,9 @@ ServerProcess::~ServerProcess() { Stop(); }
 absl::StatusOr<std::unique_ptr<ServerProcess>> ServerProcess::Start(const ServerOptions& options) {
   auto parts = std::make_unique<Parts>();
   rtsp::ServerShared& shared = parts->shared;
-  auto catalog = Catalog::Open(options.root);
-  if (!catalog.ok()) return catalog.status();
-  parts->catalog = *std::move(catalog);
+  auto library = MountedLibrary::Open(options.roots);
+  if (!library.ok()) return library.status();
+  parts->library = *std::move(library);
   auto bind = BindEndpoint(options);
   if (!bind.ok()) return bind.status();
   auto choice = ChooseBackend(options.backend);
@@ -160,7 +159,7 @@ absl::StatusOr<std::unique_ptr<ServerProcess>> ServerProcess::Start(const Server
   parts->group = std::make_unique<ShardGroup>(shards, parts->loader->lanes(), &parts->clock,
                                               std::move(group_parts));
   parts->store =
-      std::make_unique<PresentationStore>(parts->catalog.get(), parts->loader.get(),
+      std::make_unique<PresentationStore>(parts->library.get(), parts->loader.get(),
                                           parts->group.get(), &parts->store_random, parts->vod);
   parts->cache = std::make_unique<PacketCache>(parts->store->readers(), parts->loader.get(),
                                                parts->group.get(), parts->vod);
@@ -181,7 +180,10 @@ absl::StatusOr<std::unique_ptr<ServerProcess>> ServerProcess::Start(const Server
           bind->family() == AF_INET6 && bind->IsWildcard() ? " (IPv6 and IPv4)" : "");
   LogInfo("{} shards, backend {} ({})", shards,
           choice->kind == BackendKind::kUring ? "io_uring" : "epoll", choice->reason);
-  LogInfo("serving {}: {} assets", options.root, p.catalog->CountAssets());
+  for (std::size_t i = 0; i < p.library->size(); ++i) {
+    LogInfo("serving {}: {} assets, at /{}", p.library->root(i).folder,
+            p.library->catalog(i).CountAssets(), p.library->root(i).prefix);
+  }
   LogInfo("{}", PublishingText(live));
   LogInfo("limits: {} connections and {} sessions per shard, cache {} MiB, session time-out {} s",
           shared.limits.connections, shared.limits.sessions, p.vod.cache_bytes >> 20,

@@ -7,15 +7,17 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "core/clock.h"
 #include "core/counters.h"
+#include "media/mounted_library.h"
 
 namespace millrace {
 
 struct ServerOptions {
-  std::string root = ".";
+  std::vector<ServedRoot> roots = {{"", "."}};
   std::string bind;               // an IP address; empty: every address, IPv6 and IPv4
   std::uint16_t port = 8554;      // 0: any free one
   std::size_t shards = 0;         // 0: one per usable processor

@@ -145,7 +145,8 @@ class Words(unittest.TestCase):
     def test_what_is_not_known_is_one_line_and_status_2(self):
         for arguments, word in (([], "nothing to do"), (["play"], "play"),
                                 (["serve", "--colour"], "--colour"),
-                                (["serve", "a", "b"], "b"), (["serve", "--port"], "--port")):
+                                (["serve", "/x="], "/x="), (["serve", "/a/../b=."], "/a/../b=."),
+                                (["serve", "--port"], "--port")):
             with self.subTest(arguments=arguments):
                 done = run(*arguments)
                 self.assertEqual((done.returncode, done.stdout), (2, ""))
@@ -163,6 +164,12 @@ class Start(unittest.TestCase):
 
     def test_a_missing_folder_is_named(self):
         self.assert_refuses(run("serve", "/nowhere/at/all", "--port", "0"), "/nowhere/at/all")
+
+    def test_two_folders_at_one_place_are_named(self):
+        with tempfile.TemporaryDirectory() as folder:
+            self.assert_refuses(run("serve", folder, "/tmp", "--port", "0"), folder, "/tmp",
+                                "/NAME=/tmp")
+            self.assert_refuses(run("serve", f"/a={folder}", "/a/=/nowhere", "--port", "0"), "/a")
 
     def test_a_file_is_no_folder(self):
         self.assert_refuses(run("serve", os.path.realpath(__file__), "--port", "0"), "cli_test.py")

@@ -46,12 +46,13 @@ constexpr char kExamples[] =
     "Examples:\n"
     "  millrace serve ~/Videos                   every file below, on every address, port 8554\n"
     "  millrace serve . --bind 127.0.0.1         this folder, for this machine only\n"
+    "  millrace serve /films=/mnt/a /music=/b    two folders, as rtsp://HOST:8554/films/a.mp4\n"
     "  millrace serve /media --bind :: --port 554 --shards 8 --cache-mb 4096\n"
     "A file /media/films/a.mp4 is then rtsp://HOST:PORT/films/a.mp4\n";
 
 // What the user typed, before it is believed.
 struct Typed {
-  std::string root = ".";
+  std::vector<std::string> roots;
   std::string bind;
   std::string port = "8554";
   std::string shards = "0";
@@ -80,6 +81,17 @@ std::string WrongValue(std::string_view option, std::string_view value, std::str
   std::string line = "millrace: ";
   line.append(option).append(" '").append(value).append("': expected ").append(wanted);
   return line.append("\n");
+}
+
+// Of a path that is not empty.
+bool HasEmptyOrDotPart(std::string_view path) {
+  while (!path.empty()) {
+    const std::size_t end = std::min(path.find('/'), path.size());
+    const std::string_view part = path.substr(0, end);
+    if (part.empty() || part == "." || part == "..") return true;
+    path.remove_prefix(std::min(end + 1, path.size()));
+  }
+  return false;
 }
 
 // Collects the first wrong value; the ones after it are not worth a second line.
@@ -116,6 +128,22 @@ class Reader {
   Duration Seconds(std::string_view option, std::string_view value, std::uint64_t low,
                    std::uint64_t high, std::string_view wanted) {
     return std::chrono::seconds(Number(option, value, low, high, wanted));
+  }
+
+  // "DIR", or "/PATH=DIR" for one that is served below a path.
+  ServedRoot Root(std::string_view value) {
+    const std::size_t equals = value.find('=');
+    if (!value.starts_with('/') || equals == std::string_view::npos) {
+      return {.prefix = "", .folder = std::string(value)};
+    }
+    std::string_view path = value.substr(0, equals);
+    while (path.starts_with('/')) path.remove_prefix(1);
+    while (path.ends_with('/')) path.remove_suffix(1);
+    const std::string folder(value.substr(equals + 1));
+    if (folder.empty() || HasEmptyOrDotPart(path)) {
+      Fail("DIR", value, "a folder, or /PATH=FOLDER with a path without empty parts, '.' and '..'");
+    }
+    return {.prefix = std::string(path), .folder = folder};
   }
 
   // "off", "any" or a path; without the slashes at its end, of which "/" is nothing but them.
@@ -177,7 +205,8 @@ CommandLine Believe(const Typed& typed) {
   Reader reader;
   CommandLine line;
   line.serve = true;
-  line.options.root = typed.root;
+  if (!typed.roots.empty()) line.options.roots.clear();
+  for (const std::string& root : typed.roots) line.options.roots.push_back(reader.Root(root));
   line.options.bind = reader.Address("--bind", typed.bind);
   line.options.port = static_cast<std::uint16_t>(reader.Number(
       "--port", typed.port, 0, kPortMax, "a port from 1 to 65535, or 0 for any free one"));
@@ -227,7 +256,11 @@ void AddLive(CLI::App& serve, Typed& typed) {
 
 CLI::App* AddServe(CLI::App& app, Typed& typed) {
   CLI::App* serve = app.add_subcommand("serve", "Serve a folder of video over RTSP");
-  serve->add_option("DIR", typed.root, "The folder; the current one when left out");
+  serve
+      ->add_option("DIR", typed.roots,
+                   "The folder, the current one when left out; several with a path for each: "
+                   "/films=DIR")
+      ->type_name("[/PATH=]DIR");
   serve->add_option("--bind", typed.bind, "Address to listen on; IPv4 and IPv6, all, by default")
       ->type_name("ADDR");
   serve->add_option("--port", typed.port, "RTSP port (8554); 0 takes a free one")
