@@ -90,10 +90,7 @@ bool ParseHvcC(ByteSpan record, Track* track);
 // Either of the two, or Annex B (nal_length_size 0), as the first bytes tell.
 bool ParseVideoExtradata(ByteSpan extradata, Track* track);
 
-// What the VUI of an H.264 sequence parameter set says of time: frames per second as a fraction.
-struct FrameRate {
-  std::uint32_t numerator = 0, denominator = 1;
-};
+// What the VUI of an H.264 sequence parameter set says of time.
 std::optional<FrameRate> ReadH264FrameRate(ByteSpan sps);
 
 // The fixed and variable header of an ADTS frame, ISO 13818-7 section 6.2.

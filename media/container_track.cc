@@ -2,6 +2,12 @@
 
 #include <algorithm>
 
+#include "media/audio_frame.h"
+#include "media/jpeg_image.h"
+#include "media/opus_packet.h"
+#include "media/start_code.h"
+#include "media/xiph_headers.h"
+
 namespace millrace {
 namespace {
 
@@ -11,39 +17,122 @@ std::optional<std::int64_t> PresentationTime(const ContainerPacket& packet) {
   return pts && Plausible(*pts) ? pts : std::nullopt;
 }
 
+// Whether decoding can start with the unit, by its own bytes; NAL units have start codes.
+bool IsRandomAccess(Codec codec, ByteSpan unit) {
+  switch (codec) {
+    case Codec::kH264:
+    case Codec::kH265:
+      return ClassifyAccessUnit(codec, unit, 0) != PictureStart::kNone;
+    case Codec::kMpegVideo:
+      return StartsMpegSequence(unit);
+    case Codec::kMpeg4Video:
+      return StartsMpeg4Video(unit);
+    default:  // the others come in containers that mark it
+      return false;
+  }
+}
+
 }  // namespace
 
-TrackProbe::TrackProbe(Codec codec, ByteSpan extradata) {
+TrackProbe::TrackProbe(Codec codec, const StreamParameters& parameters) {
+  const ByteSpan extradata = parameters.extradata;
   track_.codec = codec;
-  if (extradata.empty()) return;
-  if (codec == Codec::kAac) {
-    SetAudioConfig(extradata);
-  } else {
-    ParseVideoExtradata(extradata, &track_);
+  switch (codec) {
+    case Codec::kH264:
+    case Codec::kH265:
+      if (!extradata.empty()) ParseVideoExtradata(extradata, &track_);
+      break;
+    case Codec::kAac:
+      if (!extradata.empty()) SetAacConfig(extradata);
+      break;
+    case Codec::kMpeg4Video:
+    case Codec::kAv1:
+      track_.config.assign(extradata.begin(), extradata.end());
+      break;
+    case Codec::kOpus:
+      // Whatever was encoded: the clock is 48 kHz, and packets last a multiple of 2.5 ms.
+      SetAudio(48000, parameters.channels, 120);
+      break;
+    case Codec::kVorbis:
+      if (ReadXiphHeaders(extradata)) track_.config.assign(extradata.begin(), extradata.end());
+      SetAudio(parameters.sample_rate, parameters.channels, 0);
+      break;
+    case Codec::kPcmu:
+    case Codec::kPcma:
+    case Codec::kLinearPcm:
+      SetAudio(parameters.sample_rate, parameters.channels, 0);
+      track_.sample_bytes = parameters.sample_bytes;
+      track_.little_endian = parameters.little_endian;
+      break;
+    default:  // told by their data, or nothing to tell
+      break;
   }
 }
 
 bool TrackProbe::configured() const {
-  if (track_.codec == Codec::kAac) return !track_.audio_specific_config.empty();
-  return !track_.sps.empty() && !track_.pps.empty();
+  switch (track_.codec) {
+    case Codec::kH264:
+    case Codec::kH265:
+      return !track_.sps.empty() && !track_.pps.empty();
+    case Codec::kAac:
+    case Codec::kMpeg4Video:
+      return !track_.config.empty();
+    case Codec::kVorbis:
+      return !track_.config.empty() && track_.sample_rate != 0;
+    case Codec::kMotionJpeg:
+      return carried_;
+    default:
+      return KindOf(track_.codec) == MediaKind::kVideo || track_.sample_rate != 0;
+  }
 }
 
-void TrackProbe::SetAudioConfig(ByteSpan config) {
+void TrackProbe::SetAudio(std::uint32_t sample_rate, std::uint32_t channels,
+                          std::uint32_t frame_samples) {
+  // The lowest and highest that anything plays; others are damage.
+  if (sample_rate < 1000 || sample_rate > 768000 || channels == 0 || channels > 64) return;
+  track_.sample_rate = sample_rate;
+  track_.clock_rate = RtpClockRate(track_.codec, sample_rate);
+  track_.channels = channels;
+  grid_ = {frame_samples, sample_rate, track_.clock_rate};
+}
+
+void TrackProbe::SetAacConfig(ByteSpan config) {
   const std::optional<AudioConfig> audio = ReadAudioSpecificConfig(config);
   if (!audio || audio->channels == 0) return;
-  track_.audio_specific_config.assign(config.begin(), config.end());
-  track_.clock_rate = audio->sample_rate;
-  track_.channels = audio->channels;
-  frame_samples_ = audio->frame_samples;
+  track_.config.assign(config.begin(), config.end());
+  SetAudio(audio->sample_rate, audio->channels, audio->frame_samples);
+}
+
+void TrackProbe::LearnFromFrame(ByteSpan frame) {
+  const std::optional<AudioFrameHeader> header =
+      track_.codec == Codec::kAc3 ? ParseAc3(frame) : ParseMpegAudio(frame);
+  if (header) SetAudio(header->sample_rate, header->channels, header->frame_samples);
 }
 
 void TrackProbe::LearnFromBytes(ByteSpan bytes) {
   if (configured()) return;
-  if (track_.codec != Codec::kAac) {
-    CollectParameterSets(bytes, track_.nal_length_size, &track_);
-  } else if (const std::optional<AdtsHeader> header = ParseAdts(bytes)) {
-    SetAudioConfig(header->audio_specific_config);
-    adts_ = configured();
+  switch (track_.codec) {
+    case Codec::kH264:
+    case Codec::kH265:
+      return CollectParameterSets(bytes, track_.nal_length_size, &track_);
+    case Codec::kMpeg4Video: {
+      const ByteSpan headers = Mpeg4VideoHeaders(bytes);
+      return track_.config.assign(headers.begin(), headers.end());
+    }
+    case Codec::kAac:
+      if (const std::optional<AdtsHeader> header = ParseAdts(bytes)) {
+        SetAacConfig(header->audio_specific_config);
+        adts_ = configured();
+      }
+      return;
+    case Codec::kMotionJpeg:
+      carried_ = ReadJpegImage(bytes).has_value();
+      return;
+    case Codec::kMpegAudio:
+    case Codec::kAc3:
+      return LearnFromFrame(bytes);
+    default:
+      return;
   }
 }
 
@@ -56,7 +145,7 @@ void TrackProbe::LearnTimes(const ContainerPacket& packet) {
   }
   min_pts_ = std::min(min_pts_, *pts);
   end_.Add(*pts, Plausible(packet.duration) ? packet.duration : 0);
-  if (packet.key && track_.codec != Codec::kAac) random_access_.push_back(*pts);
+  if (packet.key && KindOf(track_.codec) == MediaKind::kVideo) random_access_.push_back(*pts);
 }
 
 std::vector<std::int64_t> TrackProbe::RandomAccessTimes() const {
@@ -70,9 +159,11 @@ ContainerTrack::ContainerTrack(int stream, const TrackProbe& probe, TimeBase bas
                                ContainerRules rules)
     : stream_(stream),
       codec_(probe.track().codec),
+      sample_group_bytes_(probe.track().channels *
+                          std::max<std::uint32_t>(probe.track().sample_bytes, 1)),
       adts_(probe.adts()),
       rules_(rules),
-      timeline_(base, probe.track().clock_rate, probe.frame_samples()),
+      timeline_(base, probe.track().clock_rate, probe.grid()),
       first_pts_(probe.first_pts()),
       first_dts_(probe.first_dts()) {}
 
@@ -89,18 +180,32 @@ bool ContainerTrack::MakeAudio(const ContainerPacket& packet, AccessUnit* unit) 
     }
     unit->data = unit->data.first(header->frame_bytes).subspan(header->header_bytes);
   }
-  const std::int64_t frame = timeline_.frame_samples();
   if (const std::optional<std::int64_t> pts = PresentationTime(packet)) {
     unit->pts = timeline_.ToClockOnGrid(*pts);
-  } else if (last_pts_) {
-    unit->pts = *last_pts_ + frame;  // several frames under one time stamp
+  } else if (last_pts_ && last_duration_ > 0) {  // several frames under one time stamp
+    unit->pts = timeline_.After(*last_pts_, last_duration_);
   } else {
     return false;
   }
   unit->dts = unit->pts;
-  unit->duration = packet.duration > 0 ? timeline_.LengthToClock(packet.duration) : frame;
+  unit->duration = last_duration_ = AudioDuration(packet, unit->data);
   unit->random_access = true;
   return true;
+}
+
+// In the track's clock; 0: unknown.
+std::int64_t ContainerTrack::AudioDuration(const ContainerPacket& packet, ByteSpan data) const {
+  switch (codec_) {
+    case Codec::kOpus:
+      return OpusSamples(data);
+    case Codec::kPcmu:
+    case Codec::kPcma:
+    case Codec::kLinearPcm:
+      return static_cast<std::int64_t>(data.size() / sample_group_bytes_);
+    default:
+      if (packet.duration > 0) return timeline_.LengthToClock(packet.duration);
+      return timeline_.frame_ticks();
+  }
 }
 
 bool ContainerTrack::MakeVideo(const ContainerPacket& packet, AccessUnit* unit, bool* dts_known) {
@@ -114,16 +219,14 @@ bool ContainerTrack::MakeVideo(const ContainerPacket& packet, AccessUnit* unit, 
   *dts_known = rules_.has_dts && packet.dts && Plausible(*packet.dts);
   if (*dts_known) unit->dts = std::min(timeline_.ToClock(*packet.dts), unit->pts);
   unit->duration = timeline_.LengthToClock(packet.duration);
-  unit->random_access = rules_.marks_keys
-                            ? packet.key
-                            : ClassifyAccessUnit(codec_, unit->data, 0) != PictureStart::kNone;
+  unit->random_access = rules_.marks_keys ? packet.key : IsRandomAccess(codec_, unit->data);
   return true;
 }
 
 bool ContainerTrack::MakeUnit(const ContainerPacket& packet, AccessUnit* unit, bool* dts_known) {
   if (packet.data.empty()) return false;
   unit->data = packet.data;
-  if (codec_ == Codec::kAac) {
+  if (KindOf(codec_) == MediaKind::kAudio) {
     *dts_known = true;
     if (!MakeAudio(packet, unit)) return false;
   } else if (!MakeVideo(packet, unit, dts_known)) {

@@ -39,19 +39,28 @@ class TrackEnd {
   std::int64_t duration_ = 0;
 };
 
+// What the container itself says of a stream, as far as its codec's data does not.
+struct StreamParameters {
+  ByteSpan extradata;
+  std::uint32_t sample_rate = 0;  // Hz
+  std::uint32_t channels = 0;
+  std::uint32_t sample_bytes = 0;  // see Track
+  bool little_endian = false;
+};
+
 class TrackProbe {
  public:
-  TrackProbe(Codec codec, ByteSpan extradata);
+  TrackProbe(Codec codec, const StreamParameters& parameters);
 
   void LearnFromBytes(ByteSpan bytes);
   void LearnTimes(const ContainerPacket& packet);
 
-  // Has what a description needs: parameter sets, or an AudioSpecificConfig.
+  // Has what a description needs: parameter sets, a configuration, a sample rate.
   bool configured() const;
   const Track& track() const { return track_; }
   Track& track() { return track_; }
   bool adts() const { return adts_; }
-  std::uint32_t frame_samples() const { return frame_samples_; }
+  const FrameGrid& grid() const { return grid_; }
 
   // Of the packets with a time: how many, which, and when the last one ends.
   std::size_t packets() const { return packets_; }
@@ -63,11 +72,14 @@ class TrackProbe {
   std::vector<std::int64_t> RandomAccessTimes() const;
 
  private:
-  void SetAudioConfig(ByteSpan config);
+  void SetAacConfig(ByteSpan config);
+  void SetAudio(std::uint32_t sample_rate, std::uint32_t channels, std::uint32_t frame_samples);
+  void LearnFromFrame(ByteSpan frame);
 
   Track track_;
   bool adts_ = false;
-  std::uint32_t frame_samples_ = 0;
+  bool carried_ = false;  // Motion JPEG: of the kind that can be sent
+  FrameGrid grid_;
   std::size_t packets_ = 0;
   std::int64_t min_pts_ = 0, first_pts_ = 0, first_dts_ = 0;
   TrackEnd end_;
@@ -100,15 +112,18 @@ class ContainerTrack {
 
  private:
   bool MakeAudio(const ContainerPacket& packet, AccessUnit* unit);
+  std::int64_t AudioDuration(const ContainerPacket& packet, ByteSpan data) const;
   bool MakeVideo(const ContainerPacket& packet, AccessUnit* unit, bool* dts_known);
 
   int stream_;
   Codec codec_;
+  std::uint32_t sample_group_bytes_;  // PCM: one sample of every channel
   bool adts_;
   ContainerRules rules_;
   Timeline timeline_;
   std::int64_t first_pts_, first_dts_;
   std::optional<std::int64_t> last_pts_;  // since Forget, the track's clock
+  std::int64_t last_duration_ = 0;        // of that unit, if audio
 };
 
 }  // namespace millrace

@@ -18,6 +18,7 @@ namespace millrace {
 
 struct MediaInfo {
   std::vector<Track> tracks;
+  std::string title;  // as the file's author named it, any bytes; empty unknown
   // From npt 0 to the end of the last access unit.
   // npt 0 is the presentation time of the earliest access unit of any served track, so nothing lies
   // before it: a TS that starts at 1.4 s starts at npt 0, AAC priming keeps its true place.

@@ -1,30 +1,20 @@
 #include "media/ffmpeg_demuxer.h"
 
-extern "C" {
-#include <libavcodec/avcodec.h>
-#include <libavformat/avformat.h>
-#include <libavutil/log.h>
-}
-
 #include <algorithm>
-#include <array>
-#include <cerrno>
-#include <cstdarg>
-#include <cstdio>
-#include <cstring>
-#include <mutex>
+#include <iterator>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "media/bitstream.h"
 #include "media/byte_source.h"
 #include "media/container_track.h"
+#include "media/ffmpeg_streams.h"
+#include "media/ffmpeg_support.h"
 #include "media/indexed_demuxer.h"
 #include "media/media_file.h"
 #include "media/mp4_boxes.h"
@@ -35,254 +25,15 @@ extern "C" {
 namespace millrace {
 namespace {
 
-// Nothing but these is ever parsed beyond its probe; playlists and protocols are not among them.
-constexpr char kFormats[] = "mov,matroska,mpegts,h264,hevc,aac";
-constexpr int kAvioBytes = 64 << 10;
 // Open: at most this much of a file's head is read to find its tracks and their configuration.
 constexpr std::uint64_t kHeadBytesMax = 16 << 20;
 constexpr int kHeadPacketsMax = 8000;
-// How long a transport stream's unnamed stream may take to show what it is.
+// How long a stream may take to show that it is there, or what it is, where no header says so.
 constexpr int kUnnamedPacketsMax = 500;
 constexpr int kErrorsInARowMax = 64;
 // Tracks are assumed to be interleaved no worse than this, until a seek proves otherwise.
 constexpr Duration kInterleaving = 2s;
 constexpr std::size_t kScannedUnitsMax = std::size_t{1} << 25;
-
-// libav's last complaint, for the status instead of the terminal.
-thread_local std::string last_log_line;
-
-void KeepLogLine(void* /*source*/, int level, const char* format, va_list arguments) {
-  if (level > AV_LOG_ERROR) return;
-  std::array<char, 256> line;
-  const int size = vsnprintf(line.data(), line.size(), format, arguments);
-  if (size <= 0) return;
-  const auto kept = std::min(static_cast<std::size_t>(size), line.size() - 1);
-  const absl::string_view text = absl::StripAsciiWhitespace(absl::string_view(line.data(), kept));
-  if (!text.empty()) last_log_line.assign(text.data(), text.size());
-}
-
-void InstallLog() {
-  static std::once_flag once;
-  std::call_once(once, [] { av_log_set_callback(KeepLogLine); });
-}
-
-std::string ErrorText(int error) {
-  std::array<char, AV_ERROR_MAX_STRING_SIZE> text{};
-  av_strerror(error, text.data(), text.size());
-  return last_log_line.empty() ? std::string(text.data())
-                               : absl::StrCat(text.data(), " (", last_log_line, ")");
-}
-
-struct PacketFree {
-  void operator()(AVPacket* packet) const { av_packet_free(&packet); }
-};
-using PacketPtr = std::unique_ptr<AVPacket, PacketFree>;
-
-struct ParserFree {
-  void operator()(AVCodecParserContext* parser) const { av_parser_close(parser); }
-};
-struct CodecFree {
-  void operator()(AVCodecContext* codec) const { avcodec_free_context(&codec); }
-};
-struct Parser {
-  explicit Parser(AVCodecID id)
-      : parser(av_parser_init(id)), codec(avcodec_alloc_context3(nullptr)) {
-    if (codec) codec->codec_id = id;
-  }
-  bool ok() const { return parser != nullptr && codec != nullptr; }
-
-  std::unique_ptr<AVCodecParserContext, ParserFree> parser;
-  std::unique_ptr<AVCodecContext, CodecFree> codec;
-};
-
-int ReadSource(void* opaque, std::uint8_t* out, int size) {
-  std::size_t count = 0;
-  switch (static_cast<ByteSource*>(opaque)->Read({out, static_cast<std::size_t>(size)}, &count)) {
-    case ByteSource::Outcome::kRead:
-      return static_cast<int>(count);
-    case ByteSource::Outcome::kEnd:
-      return AVERROR_EOF;
-    case ByteSource::Outcome::kBudgetSpent:
-      return AVERROR_EXIT;
-    case ByteSource::Outcome::kFailed:
-      break;
-  }
-  return AVERROR(EIO);
-}
-
-std::int64_t SeekSource(void* opaque, std::int64_t offset, int whence) {
-  auto& source = *static_cast<ByteSource*>(opaque);
-  if ((whence & AVSEEK_SIZE) != 0) return static_cast<std::int64_t>(source.size());
-  const int from = whence & ~AVSEEK_FORCE;
-  if (from == SEEK_CUR) offset += static_cast<std::int64_t>(source.position());
-  if (from == SEEK_END) offset += static_cast<std::int64_t>(source.size());
-  if (offset < 0) return AVERROR(EINVAL);
-  source.MoveTo(static_cast<std::uint64_t>(offset));
-  return offset;
-}
-
-int RefuseToOpen(AVFormatContext*, AVIOContext**, const char*, int, AVDictionary**) {
-  return AVERROR(EACCES);
-}
-
-struct FormatClose {
-  void operator()(AVFormatContext* format) const {
-    AVIOContext* io = format->pb;
-    avformat_close_input(&format);
-    if (io != nullptr) av_freep(&io->buffer);
-    avio_context_free(&io);
-  }
-};
-using FormatPtr = std::unique_ptr<AVFormatContext, FormatClose>;
-
-absl::Status FailureOf(const ByteSource& source, int error, std::string_view doing) {
-  if (!source.status().ok()) return source.status();
-  const std::string text = absl::StrCat(std::string(doing), ": ", ErrorText(error));
-  if (error == AVERROR(ENOMEM)) return absl::ResourceExhaustedError(text);
-  return absl::InvalidArgumentError(text);
-}
-
-absl::StatusOr<FormatPtr> OpenFormat(ByteSource* source, const std::string& name) {
-  last_log_line.clear();
-  source->MoveTo(0);
-  source->Allow();
-  AVFormatContext* raw = avformat_alloc_context();
-  auto* buffer = static_cast<unsigned char*>(av_malloc(kAvioBytes));
-  AVIOContext* io = buffer == nullptr ? nullptr
-                                      : avio_alloc_context(buffer, kAvioBytes, 0, source,
-                                                           ReadSource, nullptr, SeekSource);
-  if (raw == nullptr || io == nullptr) {
-    av_free(buffer);
-    avformat_free_context(raw);
-    return absl::ResourceExhaustedError("no memory for a demuxer");
-  }
-  raw->pb = io;
-  raw->io_open = RefuseToOpen;
-  // Times as the container has them; what libavformat would infer depends on what was read before.
-  raw->flags |= AVFMT_FLAG_CUSTOM_IO | AVFMT_FLAG_NOFILLIN;
-  AVDictionary* options = nullptr;
-  av_dict_set(&options, "format_whitelist", kFormats, 0);
-  av_dict_set(&options, "protocol_whitelist", "none", 0);
-  const int error = avformat_open_input(&raw, name.c_str(), nullptr, &options);
-  av_dict_free(&options);
-  if (error < 0) {  // the context is freed already, the I/O below it is not
-    av_freep(&io->buffer);
-    avio_context_free(&io);
-    return FailureOf(*source, error, "cannot open as media");
-  }
-  return FormatPtr(raw);
-}
-
-std::optional<Codec> ServedCodec(const AVStream& stream) {
-  switch (stream.codecpar->codec_id) {
-    case AV_CODEC_ID_H264:
-      return Codec::kH264;
-    case AV_CODEC_ID_HEVC:
-      return Codec::kH265;
-    case AV_CODEC_ID_AAC:
-      return Codec::kAac;
-    default:
-      return std::nullopt;
-  }
-}
-
-ByteSpan BytesOf(const AVPacket& packet) {
-  if (packet.data == nullptr || packet.size <= 0) return {};
-  return {packet.data, static_cast<std::size_t>(packet.size)};
-}
-
-// Width and height are in the SPS; libavcodec's parser reads them without decoding.
-void ReadDimensions(ByteSpan access_unit, Track* track) {
-  Parser parser(track->codec == Codec::kH264 ? AV_CODEC_ID_H264 : AV_CODEC_ID_HEVC);
-  if (!parser.ok() || access_unit.size() > kAccessUnitBytesMax) return;
-  Bytes padded(access_unit.begin(), access_unit.end());
-  padded.resize(padded.size() + AV_INPUT_BUFFER_PADDING_SIZE);
-  parser.parser->flags |= PARSER_FLAG_COMPLETE_FRAMES;
-  std::uint8_t* out = nullptr;
-  int out_size = 0;
-  av_parser_parse2(parser.parser.get(), parser.codec.get(), &out, &out_size, padded.data(),
-                   static_cast<int>(access_unit.size()), AV_NOPTS_VALUE, AV_NOPTS_VALUE, 0);
-  if (parser.parser->width > 0 && parser.parser->height > 0) {
-    track->width = static_cast<std::uint32_t>(parser.parser->width);
-    track->height = static_cast<std::uint32_t>(parser.parser->height);
-  }
-}
-
-// Cuts a raw file into access units with libavcodec's parser.
-class RawVideoIndexer {
- public:
-  RawVideoIndexer(const MediaFile& file, Codec codec)
-      : file_(file),
-        parser_(codec == Codec::kH264 ? AV_CODEC_ID_H264 : AV_CODEC_ID_HEVC),
-        index_(codec) {}
-
-  absl::Status Run() {
-    if (!parser_.ok()) return absl::ResourceExhaustedError("no memory for a parser");
-    Bytes chunk(kChunkBytes + AV_INPUT_BUFFER_PADDING_SIZE);
-    for (std::uint64_t at = 0; at < file_.size() && !index_.full();) {
-      absl::StatusOr<std::size_t> got = file_.ReadAt(at, std::span(chunk).first(kChunkBytes));
-      if (!got.ok()) return got.status();
-      if (*got == 0) break;
-      std::memset(chunk.data() + *got, 0, AV_INPUT_BUFFER_PADDING_SIZE);
-      for (std::size_t used = 0; used < *got;) used += Parse(chunk.data() + used, *got - used);
-      at += *got;
-      // A unit beyond all bounds: what follows cannot be framed any more.
-      if (at - index_.bytes() > kAccessUnitBytesMax) break;
-    }
-    Parse(nullptr, 0);  // the last access unit is known to be whole only now
-    return absl::OkStatus();
-  }
-
-  absl::StatusOr<std::unique_ptr<Demuxer>> Make(MediaFile file) {
-    const AVCodecParserContext& parser = *parser_.parser;
-    if (parser.width > 0 && parser.height > 0) {
-      index_.SetDimensions(static_cast<std::uint32_t>(parser.width),
-                           static_cast<std::uint32_t>(parser.height));
-    }
-    return index_.Make(std::move(file), Rate());
-  }
-
- private:
-  static constexpr std::size_t kChunkBytes = std::size_t{256} << 10;
-
-  // Returns the bytes used; 0 only together with an access unit.
-  std::size_t Parse(std::uint8_t* data, std::size_t size) {
-    std::uint8_t* unit = nullptr;
-    int unit_size = 0;
-    const int used =
-        av_parser_parse2(parser_.parser.get(), parser_.codec.get(), &unit, &unit_size, data,
-                         static_cast<int>(size), AV_NOPTS_VALUE, AV_NOPTS_VALUE, 0);
-    if (unit_size > 0) {
-      const auto structure = parser_.parser->picture_structure;
-      index_.Add({unit, static_cast<std::size_t>(unit_size)}, parser_.parser->output_picture_number,
-                 structure == AV_PICTURE_STRUCTURE_TOP_FIELD ||
-                     structure == AV_PICTURE_STRUCTURE_BOTTOM_FIELD);
-    }
-    if (used > 0) return static_cast<std::size_t>(used);
-    return unit_size > 0 ? 0 : size;
-  }
-
-  std::optional<FrameRate> Rate() const {
-    const Track& track = index_.track();
-    if (track.codec == Codec::kH264) {
-      // libavcodec's versions differ in whether they count fields; the SPS does not.
-      return track.sps.empty() ? std::nullopt : ReadH264FrameRate(track.sps.front());
-    }
-    const AVRational rate = parser_.codec->framerate;
-    if (rate.num <= 0 || rate.den <= 0) return std::nullopt;
-    return FrameRate{static_cast<std::uint32_t>(rate.num), static_cast<std::uint32_t>(rate.den)};
-  }
-
-  const MediaFile& file_;
-  Parser parser_;
-  RawVideoIndex index_;
-};
-
-absl::StatusOr<std::unique_ptr<Demuxer>> OpenRawVideo(MediaFile file, Codec codec) {
-  RawVideoIndexer indexer(file, codec);
-  if (absl::Status status = indexer.Run(); !status.ok()) return status;
-  return indexer.Make(std::move(file));
-}
 
 // A transport stream tells some codecs only by their data.
 bool IsUnnamed(const AVStream& stream) {
@@ -297,7 +48,41 @@ bool HasUnnamedStream(const AVFormatContext& format) {
   return false;
 }
 
-enum class Container { kMp4, kMatroska, kTransportStream };
+// Of a format that is one stream without a container.
+std::optional<Codec> BareCodec(std::string_view format) {
+  if (format == "h264") return Codec::kH264;
+  if (format == "hevc") return Codec::kH265;
+  if (format == "aac") return Codec::kAac;
+  if (format == "mp3") return Codec::kMpegAudio;
+  if (format == "ac3") return Codec::kAc3;
+  return std::nullopt;
+}
+
+// What containers differ in.
+struct ContainerKind {
+  std::string_view format;      // the first of libavformat's names for it
+  bool scanned = false;         // its index tells the time of every unit
+  bool framed = true;           // its packets are access units
+  bool names_streams = true;    // before the first packet
+  bool tells_duration = false;  // in its header
+  ContainerRules rules;
+};
+
+constexpr ContainerKind kContainers[] = {
+    {.format = "mov", .scanned = true, .rules = {}},
+    {.format = "matroska", .tells_duration = true, .rules = {.has_dts = false}},
+    {.format = "flv", .names_streams = false, .tells_duration = true, .rules = {}},
+    {.format = "ogg", .rules = {.has_dts = false}},
+    {.format = "mpegts", .framed = false, .rules = {.marks_keys = false}},
+    {.format = "mpeg", .framed = false, .names_streams = false, .rules = {.marks_keys = false}},
+};
+
+// Null: not a container of these.
+const ContainerKind* ContainerKindOf(std::string_view format) {
+  const auto kind =
+      std::ranges::find(kContainers, format.substr(0, format.find(',')), &ContainerKind::format);
+  return kind == std::end(kContainers) ? nullptr : &*kind;
+}
 
 std::optional<std::int64_t> Stamp(std::int64_t time) {
   return time == AV_NOPTS_VALUE ? std::nullopt : std::optional(time);
@@ -311,23 +96,12 @@ ContainerPacket PacketFrom(const AVPacket& packet) {
           .data = BytesOf(packet)};
 }
 
-TrackProbe ProbeFrom(const AVStream& stream, Codec codec) {
-  const AVCodecParameters& parameters = *stream.codecpar;
-  const int size = parameters.extradata == nullptr ? 0 : std::max(parameters.extradata_size, 0);
-  TrackProbe probe(codec, {parameters.extradata, static_cast<std::size_t>(size)});
-  Track& track = probe.track();
-  track.bit_rate =
-      static_cast<std::uint32_t>(std::clamp<std::int64_t>(parameters.bit_rate, 0, UINT32_MAX));
-  track.width = static_cast<std::uint32_t>(std::max(parameters.width, 0));
-  track.height = static_cast<std::uint32_t>(std::max(parameters.height, 0));
-  return probe;
-}
-
 using UnitQueue = ReorderQueue<PacketPtr>;
 
 class ContainerDemuxer final : public Demuxer {
  public:
-  ContainerDemuxer(std::unique_ptr<ByteSource> source, FormatPtr format, std::string name);
+  ContainerDemuxer(std::unique_ptr<ByteSource> source, FormatPtr format, std::string name,
+                   const ContainerKind& kind);
 
   // Once, first.
   absl::Status Open();
@@ -359,7 +133,7 @@ class ContainerDemuxer final : public Demuxer {
   const std::unique_ptr<ByteSource> source_;
   FormatPtr format_;
   const std::string name_;
-  Container container_ = Container::kMp4;
+  const ContainerKind& kind_;
   MediaInfo info_;
   std::vector<ContainerTrack> served_;             // beside info_.tracks
   std::vector<std::optional<TrackProbe>> probes_;  // by stream, while Open runs
@@ -374,18 +148,15 @@ class ContainerDemuxer final : public Demuxer {
 };
 
 ContainerDemuxer::ContainerDemuxer(std::unique_ptr<ByteSource> source, FormatPtr format,
-                                   std::string name)
-    : source_(std::move(source)), format_(std::move(format)), name_(std::move(name)) {
-  const absl::string_view kind = format_->iformat->name;
-  if (kind == "mpegts") container_ = Container::kTransportStream;
-  if (absl::StartsWith(kind, "matroska")) container_ = Container::kMatroska;
+                                   std::string name, const ContainerKind& kind)
+    : source_(std::move(source)), format_(std::move(format)), name_(std::move(name)), kind_(kind) {
   Prepare();
 }
 
 // After every opening of the container.
 void ContainerDemuxer::Prepare() {
-  // Only a transport stream has to be framed; the others' units are whole.
-  if (container_ != Container::kTransportStream) format_->flags |= AVFMT_FLAG_NOPARSE;
+  // Parsing what is whole already would make times depend on what was read before.
+  if (kind_.framed) format_->flags |= AVFMT_FLAG_NOPARSE;
   for (unsigned i = 0; i < format_->nb_streams; ++i) {
     AVStream* stream = format_->streams[i];
     const bool wanted = served_.empty() ? ServedCodec(*stream).has_value()
@@ -397,7 +168,7 @@ void ContainerDemuxer::Prepare() {
 
 absl::Status ContainerDemuxer::Open() {
   source_->Allow();
-  if (container_ == Container::kMp4) {
+  if (kind_.scanned) {
     ScanMp4();
     ForgetUnits();
     if (!HeadSuffices()) {
@@ -412,7 +183,7 @@ absl::Status ContainerDemuxer::Open() {
   if (served_.empty()) {
     std::string why = "no track can be served";
     for (const std::string& line : info_.left_out) absl::StrAppend(&why, "; ", line);
-    if (!last_log_line.empty()) absl::StrAppend(&why, " (", last_log_line, ")");
+    if (!LastComplaint().empty()) absl::StrAppend(&why, " (", LastComplaint(), ")");
     return absl::InvalidArgumentError(why);
   }
   Prepare();
@@ -440,8 +211,7 @@ bool ContainerDemuxer::HeadSuffices() const {
   for (unsigned i = 0; i < format_->nb_streams; ++i) {
     if (!ServedCodec(*format_->streams[i])) continue;
     if (i >= probes_.size() || !probes_[i] || !probes_[i]->configured()) return false;
-    const bool reorders = container_ != Container::kMp4 &&  // which has been read whole already
-                          KindOf(probes_[i]->track().codec) == MediaKind::kVideo;
+    const bool reorders = !kind_.scanned && KindOf(probes_[i]->track().codec) == MediaKind::kVideo;
     if (probes_[i]->packets() <= (reorders ? kReorderMax : 0)) return false;
     any = true;
   }
@@ -453,7 +223,8 @@ void ContainerDemuxer::ReadHead(bool with_times) {
   const std::uint64_t bytes_before = source_->bytes_read();
   int errors = 0;
   for (int count = 0; packet && count < kHeadPacketsMax && errors < kErrorsInARowMax; ++count) {
-    const bool named = count >= kUnnamedPacketsMax || !HasUnnamedStream(*format_);
+    const bool named =
+        count >= kUnnamedPacketsMax || (kind_.names_streams && !HasUnnamedStream(*format_));
     if ((named && HeadSuffices()) || source_->bytes_read() - bytes_before > kHeadBytesMax) break;
     const int error = av_read_frame(format_.get(), packet.get());
     if (error == AVERROR_EOF || error == AVERROR_EXIT) break;
@@ -466,8 +237,9 @@ void ContainerDemuxer::ReadHead(bool with_times) {
       probe->LearnFromBytes(found.data);
       if (with_times) probe->LearnTimes(found);
       Track& track = probe->track();
-      const bool annex_b = track.codec != Codec::kAac && track.nal_length_size == 0;
-      if (annex_b && track.width == 0 && probe->configured()) ReadDimensions(found.data, &track);
+      const bool has_sps = track.codec == Codec::kH264 || track.codec == Codec::kH265;
+      if (has_sps && track.nal_length_size == 0 && track.width == 0 && probe->configured())
+        ReadDimensions(found.data, &track);
     }
     av_packet_unref(packet.get());
   }
@@ -482,7 +254,7 @@ void ContainerDemuxer::ScanMp4() {
   }
   // Of audio, the index says all; only video's presentation times are known of the packets alone.
   for (unsigned i = 0; video && i < format_->nb_streams; ++i) {
-    const bool audio = probes_[i] && probes_[i]->track().codec == Codec::kAac;
+    const bool audio = probes_[i] && KindOf(probes_[i]->track().codec) == MediaKind::kAudio;
     if (audio) format_->streams[i]->discard = AVDISCARD_ALL;
   }
   source_->SetUnread(ReadMp4Layout(source_->file()).media_data);
@@ -520,9 +292,7 @@ void ContainerDemuxer::ScanMp4() {
 // Empty when the track can be served.
 std::string ContainerDemuxer::WhyNotServed(const AVStream& stream) const {
   const std::optional<Codec> codec = ServedCodec(stream);
-  if (!codec) {
-    return absl::StrCat("codec ", avcodec_get_name(stream.codecpar->codec_id), " is not served");
-  }
+  if (!codec) return WayOut(stream);
   const std::string name(CodecName(*codec));
   const auto tag = stream.codecpar->codec_tag;
   if (tag == MKTAG('e', 'n', 'c', 'v') || tag == MKTAG('e', 'n', 'c', 'a')) {
@@ -533,11 +303,17 @@ std::string ContainerDemuxer::WhyNotServed(const AVStream& stream) const {
     return absl::StrCat(name, " without data at the file's start");
   }
   if (probes_[at]->configured()) return "";
-  return absl::StrCat(
-      name, *codec == Codec::kAac ? " without a usable configuration" : " without parameter sets");
+  if (*codec == Codec::kMotionJpeg) {
+    return absl::StrCat(name, " of a kind that RFC 2435 cannot carry: it wants 8 bits, 4:2:0 or ",
+                        "4:2:2, standard Huffman tables and at most 2040x2040");
+  }
+  const bool has_sets = *codec == Codec::kH264 || *codec == Codec::kH265;
+  return absl::StrCat(name,
+                      has_sets ? " without parameter sets" : " without a usable configuration");
 }
 
 void ContainerDemuxer::ChooseTracks() {
+  info_.title = TitleOf(*format_);
   std::optional<ContainerTime> origin;
   for (unsigned i = 0; i < format_->nb_streams; ++i) {
     const AVStream& stream = *format_->streams[i];
@@ -552,9 +328,7 @@ void ContainerDemuxer::ChooseTracks() {
     const TrackProbe& probe = *probes_[i];
     const TimeBase base{stream.time_base.num, stream.time_base.den};
     info_.tracks.push_back(probe.track());
-    served_.emplace_back(stream.index, probe, base,
-                         ContainerRules{.has_dts = container_ != Container::kMatroska,
-                                        .marks_keys = container_ != Container::kTransportStream});
+    served_.emplace_back(stream.index, probe, base, kind_.rules);
     const ContainerTime start{probe.min_pts(), base};
     if (!origin || Before(start, *origin)) origin = start;
   }
@@ -562,9 +336,9 @@ void ContainerDemuxer::ChooseTracks() {
 }
 
 Duration ContainerDemuxer::FindDuration() {
-  if (container_ == Container::kTransportStream) return EndFromTail();
-  if (container_ == Container::kMatroska) {
-    if (format_->duration == AV_NOPTS_VALUE || !Plausible(format_->duration)) {
+  if (!kind_.framed) return EndFromTail();
+  if (!kind_.scanned) {
+    if (!kind_.tells_duration || format_->duration <= 0 || !Plausible(format_->duration)) {
       return SeekToStart().ok() ? EndFromUnits() : Duration::zero();
     }
     const ContainerTrack& track = served_.front();
@@ -649,8 +423,7 @@ void ContainerDemuxer::ReadUnit() {
   const std::size_t track = TrackOf(held.payload->stream_index);
   if (++units_since_seek_ > kScannedUnitsMax) ended_ = true;
   // Where the container frames units, a corrupt one is cut short by the file's end.
-  const bool torn =
-      (held.payload->flags & AV_PKT_FLAG_CORRUPT) != 0 && container_ != Container::kTransportStream;
+  const bool torn = (held.payload->flags & AV_PKT_FLAG_CORRUPT) != 0 && kind_.framed;
   if (track == served_.size() || torn) return;
   held.unit.track = static_cast<std::uint32_t>(track);
   if (!served_[track].MakeUnit(PacketFrom(*held.payload), &held.unit, &held.dts_known)) return;
@@ -688,7 +461,7 @@ void ContainerDemuxer::ForgetUnits() {
 absl::Status ContainerDemuxer::SeekToStart() {
   ForgetUnits();
   positioned_ = true;
-  if (container_ == Container::kMp4 && !served_.empty()) {
+  if (kind_.scanned && !served_.empty()) {
     const ContainerTrack& first =
         *std::ranges::min_element(served_, Before, &ContainerTrack::starts);
     if (av_seek_frame(format_.get(), first.stream(), first.first_dts(), AVSEEK_FLAG_BACKWARD) >=
@@ -750,7 +523,7 @@ absl::Status ContainerDemuxer::Seek(Duration time) {
   source_->Allow();
   if (!format_) return SeekToStart();
   positioned_ = true;
-  if (container_ == Container::kMp4) {
+  if (kind_.scanned) {
     // Its index moves every track by itself.
     bool beyond_start = false;
     for (const ContainerTrack& track : served_) {
@@ -770,21 +543,24 @@ absl::Status ContainerDemuxer::Seek(Duration time) {
 
 absl::StatusOr<std::unique_ptr<Demuxer>> OpenFfmpegDemuxer(int fd, std::string_view name_for_log) {
   MediaFile file(fd);
-  InstallLog();
   const std::string name(name_for_log);
   auto source = std::make_unique<ByteSource>(std::move(file));
   // libavformat lists a fragment twice when a segment index has told it of the fragment before.
   source->SetHiddenBoxes(ReadMp4Layout(source->file()).segment_indexes);
   absl::StatusOr<FormatPtr> format = OpenFormat(source.get(), name);
   if (!format.ok()) return format.status();
-  const absl::string_view kind = (*format)->iformat->name;
-  const bool h264 = kind == "h264", h265 = kind == "hevc", adts = kind == "aac";
-  if (h264 || h265 || adts) {
+  const std::string_view kind = (*format)->iformat->name;
+  if (const std::optional<Codec> codec = BareCodec(kind)) {
+    std::string title = TitleOf(**format);
     format->reset();
-    if (adts) return OpenAdtsFile(source->TakeFile());
-    return OpenRawVideo(source->TakeFile(), h264 ? Codec::kH264 : Codec::kH265);
+    return KindOf(*codec) == MediaKind::kVideo
+               ? OpenRawVideo(source->TakeFile(), *codec)
+               : OpenFramedAudioFile(source->TakeFile(), *codec, std::move(title));
   }
-  auto demuxer = std::make_unique<ContainerDemuxer>(std::move(source), *std::move(format), name);
+  const ContainerKind* const container = ContainerKindOf(kind);
+  if (container == nullptr) return OpenPcmFile(std::move(source), *std::move(format));
+  auto demuxer =
+      std::make_unique<ContainerDemuxer>(std::move(source), *std::move(format), name, *container);
   if (absl::Status status = demuxer->Open(); !status.ok()) return status;
   return demuxer;
 }

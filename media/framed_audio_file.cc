@@ -1,12 +1,16 @@
-// OpenAdtsFile; declared in indexed_demuxer.h.
+// OpenFramedAudioFile; declared in indexed_demuxer.h.
 #include <algorithm>
 #include <cstring>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "media/audio_frame.h"
 #include "media/bitstream.h"
 #include "media/indexed_demuxer.h"
+#include "media/timeline.h"
 
 namespace millrace {
 namespace {
@@ -49,79 +53,147 @@ std::uint64_t TagBytes(ByteSpan head) {
   return size + 10;
 }
 
-bool SameStream(const AdtsHeader& a, const AdtsHeader& b) {
-  return a.object_type == b.object_type && a.sample_rate == b.sample_rate &&
-         a.channel_config == b.channel_config;
+// What taggers put at the end of a file: ID3v1, APEv2, Lyrics3.
+bool IsTail(ByteSpan bytes) {
+  const auto starts = [bytes](std::string_view name) {
+    return bytes.size() >= name.size() && std::memcmp(bytes.data(), name.data(), name.size()) == 0;
+  };
+  return starts("TAG") || starts("APETAGEX") || starts("LYRICSBEGIN");
 }
+
+// What tells one format of frames from another: its header, in which the fields frame_bytes and
+// sample_rate mean the same everywhere.
+
+struct AdtsFrames {
+  using Header = AdtsHeader;
+  static constexpr std::size_t kHeaderBytesMin = 7;
+  static constexpr const char* kName = "ADTS";
+
+  static std::optional<Header> Parse(ByteSpan bytes) { return ParseAdts(bytes); }
+  static bool SameStream(const Header& a, const Header& b) {
+    return a.object_type == b.object_type && a.sample_rate == b.sample_rate &&
+           a.channel_config == b.channel_config;
+  }
+  // Whether a frame is an access unit.
+  static bool Plays(const Header& header, ByteSpan /*frame*/) {
+    return header.raw_data_blocks == 1;
+  }
+  // Not sent.
+  static std::size_t Wrapping(const Header& header) { return header.header_bytes; }
+  static std::uint32_t Samples(const Header& /*header*/) { return 1024; }
+  static absl::Status Describe(const Header& header, Track* track) {
+    const ByteSpan config(header.audio_specific_config);
+    const std::optional<AudioConfig> audio = ReadAudioSpecificConfig(config);
+    if (!audio || audio->channels == 0) {
+      return absl::InvalidArgumentError("AAC whose channel layout is only told within its frames");
+    }
+    track->codec = Codec::kAac;
+    track->clock_rate = header.sample_rate;
+    track->channels = audio->channels;
+    track->config.assign(config.begin(), config.end());
+    return absl::OkStatus();
+  }
+};
+
+template <Codec codec>
+struct SelfFramed {
+  using Header = AudioFrameHeader;
+  static constexpr std::size_t kHeaderBytesMin = 8;
+  static constexpr const char* kName = codec == Codec::kAc3 ? "AC-3" : "MPEG audio";
+
+  static std::optional<Header> Parse(ByteSpan bytes) {
+    return codec == Codec::kAc3 ? ParseAc3(bytes) : ParseMpegAudio(bytes);
+  }
+  static bool SameStream(const Header& a, const Header& b) {
+    return a.sample_rate == b.sample_rate && a.kind == b.kind;
+  }
+  static bool Plays(const Header& /*header*/, ByteSpan frame) {
+    return codec == Codec::kAc3 || !IsMp3InfoFrame(frame);
+  }
+  static std::size_t Wrapping(const Header& /*header*/) { return 0; }
+  static std::uint32_t Samples(const Header& header) { return header.frame_samples; }
+  static absl::Status Describe(const Header& header, Track* track) {
+    track->codec = codec;
+    track->clock_rate = RtpClockRate(codec, header.sample_rate);
+    track->sample_rate = header.sample_rate;
+    track->channels = header.channels;
+    return absl::OkStatus();
+  }
+};
 
 // The header at `offset`, if what it announces is there and is followed by another frame or the
 // end.
-std::optional<AdtsHeader> FrameAt(Window* window, std::uint64_t offset) {
+template <typename Frames>
+std::optional<typename Frames::Header> FrameAt(Window* window, std::uint64_t offset) {
   const ByteSpan bytes = window->At(offset);
-  const std::optional<AdtsHeader> header = ParseAdts(bytes);
+  const auto header = Frames::Parse(bytes);
   if (!header || header->frame_bytes > bytes.size()) return std::nullopt;
-  constexpr std::size_t kHeaderBytesMin = 7;
   const ByteSpan behind = bytes.subspan(header->frame_bytes);
-  if (behind.size() < kHeaderBytesMin) return header;
-  const std::optional<AdtsHeader> next = ParseAdts(behind);
-  const bool followed = next && SameStream(*header, *next);
+  if (behind.size() < Frames::kHeaderBytesMin || IsTail(behind)) return header;
+  const auto next = Frames::Parse(behind);
+  const bool followed = next && Frames::SameStream(*header, *next);
   return followed ? header : std::nullopt;
 }
 
-// The next byte that may start a frame, at or behind `offset`.
+// The next byte that may start a frame, at or behind `offset`: all formats here begin with ones or
+// with 0x0b.
 std::uint64_t NextCandidate(Window* window, std::uint64_t offset) {
   const ByteSpan bytes = window->At(offset);
   if (bytes.empty()) return UINT64_MAX;  // the file shrank
-  const void* found = std::memchr(bytes.data(), 0xff, bytes.size());
-  if (found == nullptr) return offset + bytes.size();
-  return offset +
-         static_cast<std::uint64_t>(static_cast<const std::uint8_t*>(found) - bytes.data());
+  const auto found =
+      std::ranges::find_if(bytes, [](std::uint8_t byte) { return byte == 0xff || byte == 0x0b; });
+  return offset + static_cast<std::uint64_t>(found - bytes.begin());
 }
 
-}  // namespace
-
-absl::StatusOr<std::unique_ptr<Demuxer>> OpenAdtsFile(MediaFile file) {
-  constexpr std::int64_t kFrameSamples = 1024;
+template <typename Frames>
+absl::StatusOr<std::unique_ptr<Demuxer>> OpenFramed(MediaFile file, std::string title) {
   Window window(file);
-  std::optional<AdtsHeader> first;
+  std::optional<typename Frames::Header> first;
   std::vector<IndexedUnit> units;
   std::uint64_t bytes = 0;
   std::uint64_t offset = TagBytes(window.At(0));
   while (offset < file.size() && units.size() < kIndexedUnitsMax && window.status().ok()) {
-    const std::optional<AdtsHeader> header = FrameAt(&window, offset);
-    if (!header || header->raw_data_blocks != 1 || (first && !SameStream(*first, *header))) {
+    const auto header = FrameAt<Frames>(&window, offset);
+    if (!header || (first && !Frames::SameStream(*first, *header))) {
       offset = NextCandidate(&window, offset + 1);
       continue;
     }
-    if (!first) first = header;
-    const auto time = static_cast<std::int64_t>(units.size()) * kFrameSamples;
-    const std::size_t size = header->frame_bytes - header->header_bytes;
-    units.push_back({.offset = offset + header->header_bytes,
-                     .size = static_cast<std::uint32_t>(size),
-                     .random_access = true,
-                     .pts = time,
-                     .dts = time});
-    bytes += size;
+    if (Frames::Plays(*header, window.At(offset).first(header->frame_bytes))) {
+      if (!first) first = header;
+      const std::size_t wrapping = Frames::Wrapping(*header);
+      const auto size = static_cast<std::uint32_t>(header->frame_bytes - wrapping);
+      units.push_back({.offset = offset + wrapping, .size = size, .random_access = true});
+      bytes += size;
+    }
     offset += header->frame_bytes;
   }
   if (!window.status().ok()) return window.status();
-  if (!first) return absl::InvalidArgumentError("no ADTS frame found");
-  const ByteSpan config(first->audio_specific_config);
-  const std::optional<AudioConfig> audio = ReadAudioSpecificConfig(config);
-  if (!audio || audio->channels == 0) {
-    return absl::InvalidArgumentError("AAC whose channel layout is only told within its frames");
-  }
+  if (!first) return absl::InvalidArgumentError(absl::StrCat("no ", Frames::kName, " frame found"));
   MediaInfo info;
+  info.title = std::move(title);
   Track& track = info.tracks.emplace_back();
-  track.codec = Codec::kAac;
-  track.clock_rate = first->sample_rate;
-  track.channels = audio->channels;
-  track.audio_specific_config.assign(config.begin(), config.end());
-  const auto samples = static_cast<std::int64_t>(units.size()) * kFrameSamples;
-  info.duration = track.DurationFromClock(samples);
+  if (absl::Status status = Frames::Describe(*first, &track); !status.ok()) return status;
+  const FrameGrid grid{.frame_samples = Frames::Samples(*first),
+                       .sample_rate = first->sample_rate,
+                       .clock_rate = track.clock_rate};
+  for (std::size_t i = 0; i < units.size(); ++i) {
+    units[i].pts = units[i].dts = grid.TimeOf(static_cast<std::int64_t>(i));
+  }
+  const std::int64_t end = grid.TimeOf(static_cast<std::int64_t>(units.size()));
+  info.duration = track.DurationFromClock(end);
   track.bit_rate = static_cast<std::uint32_t>(std::min<std::uint64_t>(
-      bytes * 8 * first->sample_rate / static_cast<std::uint64_t>(samples), UINT32_MAX));
-  return MakeIndexedDemuxer(std::move(file), std::move(info), std::move(units), kFrameSamples);
+      bytes * 8 * track.clock_rate / static_cast<std::uint64_t>(end), UINT32_MAX));
+  return MakeIndexedDemuxer(std::move(file), std::move(info), std::move(units), grid.TimeOf(1));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Demuxer>> OpenFramedAudioFile(MediaFile file, Codec codec,
+                                                             std::string title) {
+  if (codec == Codec::kAac) return OpenFramed<AdtsFrames>(std::move(file), std::move(title));
+  if (codec == Codec::kAc3)
+    return OpenFramed<SelfFramed<Codec::kAc3>>(std::move(file), std::move(title));
+  return OpenFramed<SelfFramed<Codec::kMpegAudio>>(std::move(file), std::move(title));
 }
 
 }  // namespace millrace

@@ -1,4 +1,5 @@
-// An elementary stream file played from an index made once at open: raw H.264, raw H.265, ADTS.
+// An elementary stream file played from an index made once at open: raw H.264 and H.265, and
+// audio that frames itself.
 //
 // The data's way: whoever knows the format lists where each access unit lies and when it is due;
 // Seek and Next only look things up and read.
@@ -10,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -36,8 +38,10 @@ std::unique_ptr<Demuxer> MakeIndexedDemuxer(MediaFile file, MediaInfo info,
                                             std::vector<IndexedUnit> units,
                                             std::int64_t unit_duration);
 
-// A file of ADTS frames, perhaps behind an ID3 tag. Damage between frames is skipped.
-// kInvalidArgument when no frame is found or its channels cannot be described.
-absl::StatusOr<std::unique_ptr<Demuxer>> OpenAdtsFile(MediaFile file);
+// A file of frames of AAC in ADTS, AC-3 or MPEG audio (`codec`), perhaps between tags. Damage
+// between frames is skipped. kInvalidArgument when no frame is found or the track cannot be
+// described.
+absl::StatusOr<std::unique_ptr<Demuxer>> OpenFramedAudioFile(MediaFile file, Codec codec,
+                                                             std::string title);
 
 }  // namespace millrace

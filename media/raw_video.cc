@@ -53,7 +53,7 @@ absl::StatusOr<std::unique_ptr<Demuxer>> RawVideoIndex::Make(MediaFile file,
   const FrameRate frames = SensibleRate(rate);
   const Timeline halves({static_cast<std::int32_t>(frames.denominator),
                          static_cast<std::int32_t>(frames.numerator * 2)},
-                        track_.clock_rate, 0);
+                        track_.clock_rate);
   const std::vector<PictureTime> times = TimePictures(pictures_);
   MediaInfo info;
   std::int64_t end = 0;

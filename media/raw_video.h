@@ -44,4 +44,7 @@ class RawVideoIndex {
   bool sequence_ended_ = false;
 };
 
+// A raw H.264 or H.265 file. Errors as RawVideoIndex::Make, or the file's own.
+absl::StatusOr<std::unique_ptr<Demuxer>> OpenRawVideo(MediaFile file, Codec codec);
+
 }  // namespace millrace

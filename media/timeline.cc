@@ -1,7 +1,6 @@
 #include "media/timeline.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <limits>
 
 namespace millrace {
@@ -25,6 +24,8 @@ std::int64_t Narrow(Wide value) {
   return static_cast<std::int64_t>(std::clamp(value, -kMax, kMax));
 }
 
+std::int64_t AddTicks(std::int64_t a, std::int64_t b) { return Narrow(static_cast<Wide>(a) + b); }
+
 }  // namespace
 
 bool Before(const ContainerTime& a, const ContainerTime& b) {
@@ -32,10 +33,20 @@ bool Before(const ContainerTime& a, const ContainerTime& b) {
          static_cast<Wide>(b.ticks) * b.base.numerator * a.base.denominator;
 }
 
-Timeline::Timeline(TimeBase base, std::uint32_t clock_rate, std::uint32_t frame_samples)
-    : base_(base), clock_rate_(clock_rate), frame_samples_(frame_samples) {
+std::int64_t FrameGrid::TimeOf(std::int64_t n) const {
+  return Narrow(RoundDivide(static_cast<Wide>(n) * frame_samples * clock_rate, sample_rate));
+}
+
+std::int64_t FrameGrid::NearestFrame(std::int64_t ticks) const {
+  return Narrow(RoundDivide(static_cast<Wide>(ticks) * sample_rate,
+                            static_cast<Wide>(frame_samples) * clock_rate));
+}
+
+Timeline::Timeline(TimeBase base, std::uint32_t clock_rate, const FrameGrid& grid)
+    : base_(base), clock_rate_(clock_rate), grid_(grid) {
   // Fine enough when every sample has a tick of its own.
-  coarse_ = base.denominator % (static_cast<std::int64_t>(base.numerator) * clock_rate) != 0;
+  const std::int64_t sample_rate = grid.empty() ? clock_rate : grid.sample_rate;
+  coarse_ = base.denominator % (static_cast<std::int64_t>(base.numerator) * sample_rate) != 0;
 }
 
 std::int64_t Timeline::Scale(std::int64_t ticks, std::int64_t rate) const {
@@ -57,22 +68,29 @@ Duration Timeline::ToNpt(std::int64_t ticks) const {
 
 std::int64_t Timeline::ToClockOnGrid(std::int64_t ticks) const {
   const std::int64_t exact = ToClock(ticks);
-  if (!coarse_ || frame_samples_ == 0) return exact;
-  const std::int64_t frame = frame_samples_;
-  const Wide frames = RoundDivide(static_cast<Wide>(exact) - phase_, frame);
-  const std::int64_t on_grid = Narrow(phase_ + frames * frame);
-  const std::int64_t tolerance = clock_rate_ * std::int64_t{3} / 2000;
-  return std::abs(on_grid - exact) <= tolerance ? on_grid : exact;
+  if (!coarse_ || grid_.empty()) return exact;
+  const std::int64_t on_grid =
+      AddTicks(phase_, grid_.TimeOf(grid_.NearestFrame(AddTicks(exact, -phase_))));
+  return Near(on_grid, exact) ? on_grid : exact;
+}
+
+std::int64_t Timeline::After(std::int64_t clock, std::int64_t length) const {
+  if (grid_.empty() || length != frame_ticks()) return AddTicks(clock, length);
+  const std::int64_t frame = grid_.NearestFrame(AddTicks(clock, -phase_));
+  return AddTicks(clock, grid_.TimeOf(frame + 1) - grid_.TimeOf(frame));
 }
 
 std::int64_t Timeline::LengthToClock(std::int64_t ticks) const {
   if (!Plausible(ticks) || ticks < 0) return 0;
   const std::int64_t exact = Narrow(
       RoundDivide(static_cast<Wide>(ticks) * base_.numerator * clock_rate_, base_.denominator));
+  return coarse_ && !grid_.empty() && Near(exact, frame_ticks()) ? frame_ticks() : exact;
+}
+
+bool Timeline::Near(std::int64_t a, std::int64_t b) const {
+  const Wide distance = static_cast<Wide>(a) - b;
   const std::int64_t tolerance = clock_rate_ * std::int64_t{3} / 2000;
-  const bool whole =
-      coarse_ && frame_samples_ != 0 && std::abs(exact - frame_samples_) <= tolerance;
-  return whole ? frame_samples_ : exact;
+  return distance <= tolerance && distance >= -tolerance;
 }
 
 std::int64_t Timeline::FromNpt(Duration npt) const {

@@ -31,11 +31,24 @@ inline bool Plausible(std::int64_t ticks) {
   return ticks >= -kContainerTicksMax && ticks <= kContainerTicksMax;
 }
 
+// Where audio frames of one length begin, in ticks of a clock that need not count samples.
+struct FrameGrid {
+  std::uint32_t frame_samples = 0;  // 0: no grid
+  std::uint32_t sample_rate = 0;    // Hz
+  std::uint32_t clock_rate = 0;     // Hz
+
+  bool empty() const { return frame_samples == 0 || sample_rate == 0; }
+  // Frame `n`'s beginning, to the nearest tick; frame 0 begins at 0.
+  std::int64_t TimeOf(std::int64_t n) const;
+  // The frame whose beginning is nearest to `ticks`.
+  std::int64_t NearestFrame(std::int64_t ticks) const;
+};
+
 class Timeline {
  public:
   Timeline() = default;
-  // `frame_samples`: clock ticks of one AAC frame; 0 for video, which has no grid.
-  Timeline(TimeBase base, std::uint32_t clock_rate, std::uint32_t frame_samples);
+  // `grid` is empty for what has none, such as video; its clock is `clock_rate`.
+  Timeline(TimeBase base, std::uint32_t clock_rate, const FrameGrid& grid = {});
 
   // What npt 0 is in the file.
   void SetOrigin(const ContainerTime& origin) { origin_ = origin; }
@@ -44,10 +57,13 @@ class Timeline {
 
   // To the nearest tick of the track's clock.
   std::int64_t ToClock(std::int64_t ticks) const;
-  // The same, then moved onto the grid of AAC frames when the container's time is coarser than a
+  // The same, then moved onto the grid of audio frames when the container's time is coarser than a
   // sample (milliseconds in Matroska, 90 kHz in MPEG-TS) and the grid is within 1.5 ms.
   std::int64_t ToClockOnGrid(std::int64_t ticks) const;
-  // A length of time; AAC frames come out whole under the same rule.
+  // The end of what begins at `clock` and lasts `length` ticks; on the grid where it is a frame,
+  // whose length in ticks may be rounded.
+  std::int64_t After(std::int64_t clock, std::int64_t length) const;
+  // A length of time; frames come out whole under the same rule.
   std::int64_t LengthToClock(std::int64_t ticks) const;
   // npt in the container's ticks, rounded down.
   std::int64_t FromNpt(Duration npt) const;
@@ -55,14 +71,17 @@ class Timeline {
   Duration ToNpt(std::int64_t ticks) const;
 
   const TimeBase& base() const { return base_; }
-  std::uint32_t frame_samples() const { return frame_samples_; }
+  // Ticks of one frame; 0 without a grid.
+  std::int64_t frame_ticks() const { return grid_.empty() ? 0 : grid_.TimeOf(1); }
 
  private:
   std::int64_t Scale(std::int64_t ticks, std::int64_t rate) const;
+  // Within 1.5 ms.
+  bool Near(std::int64_t a, std::int64_t b) const;
 
   TimeBase base_;
   std::uint32_t clock_rate_ = 1;
-  std::uint32_t frame_samples_ = 0;
+  FrameGrid grid_;
   bool coarse_ = false;
   ContainerTime origin_;
   std::int64_t phase_ = 0;

@@ -29,14 +29,46 @@ std::string_view CodecName(Codec codec) {
       return "H.264";
     case Codec::kH265:
       return "H.265";
+    case Codec::kVp8:
+      return "VP8";
+    case Codec::kVp9:
+      return "VP9";
+    case Codec::kAv1:
+      return "AV1";
+    case Codec::kMpeg4Video:
+      return "MPEG-4 video";
+    case Codec::kMpegVideo:
+      return "MPEG video";
+    case Codec::kMotionJpeg:
+      return "Motion JPEG";
     case Codec::kAac:
       return "AAC";
+    case Codec::kMpegAudio:
+      return "MPEG audio";
+    case Codec::kAc3:
+      return "AC-3";
+    case Codec::kOpus:
+      return "Opus";
+    case Codec::kVorbis:
+      return "Vorbis";
+    case Codec::kPcmu:
+      return "G.711 mu-law";
+    case Codec::kPcma:
+      return "G.711 A-law";
+    case Codec::kLinearPcm:
+      return "linear PCM";
   }
   return "unknown";
 }
 
 MediaKind KindOf(Codec codec) {
-  return codec == Codec::kAac ? MediaKind::kAudio : MediaKind::kVideo;
+  return codec < Codec::kAac ? MediaKind::kVideo : MediaKind::kAudio;
+}
+
+std::uint32_t RtpClockRate(Codec codec, std::uint32_t sample_rate) {
+  if (codec == Codec::kMpegAudio) return 90000;
+  if (codec == Codec::kOpus) return 48000;
+  return sample_rate;
 }
 
 std::int64_t TicksFromDuration(Duration d, std::uint32_t clock_rate) {

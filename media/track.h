@@ -10,7 +10,25 @@
 
 namespace millrace {
 
-enum class Codec { kH264, kH265, kAac };
+// Video first: KindOf compares.
+enum class Codec {
+  kH264,
+  kH265,
+  kVp8,
+  kVp9,
+  kAv1,
+  kMpeg4Video,  // part 2
+  kMpegVideo,   // MPEG-1 and MPEG-2
+  kMotionJpeg,
+  kAac,
+  kMpegAudio,  // MPEG-1, -2 and -2.5, layers I to III
+  kAc3,
+  kOpus,
+  kVorbis,
+  kPcmu,
+  kPcma,
+  kLinearPcm,
+};
 enum class MediaKind { kVideo, kAudio };
 
 std::string_view CodecName(Codec codec);  // "H.264"
@@ -18,26 +36,44 @@ MediaKind KindOf(Codec codec);
 
 using Bytes = std::vector<std::uint8_t>;
 
+// Of the RTP clock of audio with that sample rate (RFC 3551 section 4.1: as a rule the same).
+std::uint32_t RtpClockRate(Codec codec, std::uint32_t sample_rate);
+
 // A duration in ticks of a clock of `clock_rate` Hz, rounded to nearest.
 std::int64_t TicksFromDuration(Duration d, std::uint32_t clock_rate);
 
-// Times of a track are counts of its clock: 90 kHz for video, the sample rate for AAC. They count
-// exactly; nothing goes through microseconds.
+// Frames per second.
+struct FrameRate {
+  std::uint32_t numerator = 0, denominator = 1;  // 0: unknown
+};
+
+// Times of a track are counts of its RTP clock: 90 kHz for video and MPEG audio, 48 kHz for Opus,
+// the sample rate for other audio. They count exactly; nothing goes through microseconds.
 struct Track {
   Codec codec = Codec::kH264;
   std::uint32_t clock_rate = 90000;  // Hz
   std::uint32_t bit_rate = 0;        // bit/s as the container says, 0 unknown
+  std::string language;              // a tag such as "en" or "eng" (RFC 5646), empty unknown
 
   // Video.
   std::uint32_t width = 0, height = 0;
+  FrameRate frame_rate;
   // Length field of each NAL unit in an access unit: 1, 2 or 4 bytes; 0 means Annex B start codes.
   std::uint32_t nal_length_size = 0;
   // Without start codes, in the container's order. H.265: vps, sps, pps; H.264: sps, pps.
   std::vector<Bytes> vps, sps, pps;
 
-  // AAC.
+  // Audio.
   std::uint32_t channels = 0;
-  Bytes audio_specific_config;  // ISO 14496-3 1.6.2.1
+  std::uint32_t sample_rate = 0;   // Hz; 0: as the clock
+  std::uint32_t sample_bytes = 0;  // linear PCM: of one channel's sample, 1 (unsigned), 2 or 3
+  bool little_endian = false;      // linear PCM: in the file; in packets it is never
+
+  // What a decoder needs to begin, as the codec's mapping to MP4 or Matroska has it. AAC:
+  // AudioSpecificConfig (ISO 14496-3 section 1.6.2.1). MPEG-4 video: the headers down to the video
+  // object layer's (ISO 14496-2 section 6.2). Vorbis: the three header packets, laced: 2, the first
+  // two's sizes in bytes of up to 255, then the packets.
+  Bytes config;
 
   // Rounds to nearest.
   std::int64_t ClockFromDuration(Duration d) const;

@@ -1,10 +1,12 @@
 #include "rtp/presentation.h"
 
 #include <algorithm>
+#include <optional>
 #include <string_view>
 #include <utility>
 
 #include "rtp/packet_block.h"
+#include "rtp/payload/payload_format.h"
 
 namespace millrace {
 namespace {
@@ -83,16 +85,21 @@ Presentation MakePresentation(std::string path, const AssetIdentity& identity, s
   presentation.path = std::move(path);
   presentation.identity = identity;
   presentation.id = id;
+  presentation.title = info.title;
   presentation.duration = info.duration;
   presentation.random_access = info.random_access;
   presentation.streams.reserve(info.tracks.size());
   for (const Track& track : info.tracks) {
-    const std::size_t type = kFirstDynamicType + presentation.streams.size() % kDynamicTypes;
-    presentation.streams.push_back({.track = track,
-                                    .payload_type = static_cast<std::uint8_t>(type),
-                                    .ssrc = DistinctSsrc(presentation.streams, random),
-                                    .first_sequence = random.Next16(),
-                                    .first_timestamp = random.Next32()});
+    const auto static_type = PayloadFormatOf(track.codec).static_type;
+    const std::size_t dynamic = kFirstDynamicType + presentation.streams.size() % kDynamicTypes;
+    const std::optional<std::uint8_t> type =
+        static_type == nullptr ? std::nullopt : static_type(track);
+    presentation.streams.push_back(
+        {.track = track,
+         .payload_type = type.value_or(static_cast<std::uint8_t>(dynamic)),
+         .ssrc = DistinctSsrc(presentation.streams, random),
+         .first_sequence = random.Next16(),
+         .first_timestamp = random.Next32()});
   }
   return presentation;
 }

@@ -31,6 +31,7 @@ struct Presentation {
   std::string path;        // relative to the root, decoded
   AssetIdentity identity;  // a changed file makes a new presentation
   std::uint64_t id = 0;    // process-wide, never reused: the cache's key
+  std::string title;       // see MediaInfo
   std::vector<RtpStream> streams;
   Duration duration{};
   std::vector<Duration> random_access;  // see MediaInfo

@@ -7,7 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "media/bitstream.h"
+#include "rtp/payload/payload_format.h"
 #include "rtp/sdp_text.h"
 
 namespace millrace {
@@ -20,55 +20,13 @@ std::string RangeText(Duration duration) {
   return absl::StrFormat("npt=0-%d.%03d", ms / 1000, ms % 1000);
 }
 
-// audioProfileLevelIndication (ISO 14496-3 table 1.14) of the least level that allows the stream; 1
-// is what senders use who do not know.
-int AacProfileLevel(const Track& track) {
-  constexpr int kUnknown = 1;
-  constexpr std::uint32_t kLowComplexity = 2;
-  const auto config = ReadAudioSpecificConfig(track.audio_specific_config);
-  if (!config || config->object_type != kLowComplexity) return kUnknown;
-  if (config->channels == 0 || config->channels > 6 || config->sample_rate > 96000) return kUnknown;
-  const bool stereo = config->channels <= 2;
-  if (config->sbr) {  // High Efficiency AAC, with parametric stereo its version 2: levels 2, 4, 5
-    const int level_2 = config->ps ? 48 : 44;
-    if (config->sample_rate > 48000) return level_2 + 3;
-    return stereo ? level_2 : level_2 + 2;
-  }
-  // AAC: levels 1, 2, 4, 5
-  if (config->sample_rate > 48000) return 43;
-  if (!stereo) return 42;
-  return config->sample_rate <= 24000 ? 40 : 41;
-}
-
-std::string AacParameters(const Track& track) {
-  return absl::StrCat("streamtype=5;profile-level-id=", AacProfileLevel(track),
-                      ";mode=AAC-hbr;sizelength=13;indexlength=3;indexdeltalength=3;config=",
-                      HexText(track.audio_specific_config));
-}
-
-std::string Encoding(const Track& track) {
-  switch (track.codec) {
-    case Codec::kH264:
-      return absl::StrCat("H264/", track.clock_rate);
-    case Codec::kH265:
-      return absl::StrCat("H265/", track.clock_rate);
-    case Codec::kAac:
-      break;
-  }
-  return absl::StrCat("mpeg4-generic/", track.clock_rate, "/",
-                      std::max<std::uint32_t>(track.channels, 1));
-}
-
-std::string FormatParameters(const Track& track) {
-  switch (track.codec) {
-    case Codec::kH264:
-      return H264Parameters(track.sps, track.pps);
-    case Codec::kH265:
-      return H265Parameters(track.vps, track.sps, track.pps);
-    case Codec::kAac:
-      break;
-  }
-  return AacParameters(track);
+// RFC 8866 section 6.13: a decimal number.
+std::string FrameRateText(const FrameRate& rate) {
+  const double frames = static_cast<double>(rate.numerator) / rate.denominator;
+  std::string text = absl::StrFormat("%.3f", frames);
+  while (text.back() == '0') text.pop_back();
+  if (text.back() == '.') text.pop_back();
+  return text;
 }
 
 void AppendMediaSection(const RtpStream& stream, std::size_t index, std::string* sdp) {
@@ -79,9 +37,17 @@ void AppendMediaSection(const RtpStream& stream, std::size_t index, std::string*
   if (track.bit_rate != 0) {
     absl::StrAppend(sdp, "b=AS:", (std::uint64_t{track.bit_rate} + 999) / 1000, "\r\n");
   }
-  absl::StrAppend(sdp, "a=rtpmap:", type, " ", Encoding(track), "\r\n");
-  const std::string parameters = FormatParameters(track);
+  const PayloadFormat& format = PayloadFormatOf(track.codec);
+  absl::StrAppend(sdp, "a=rtpmap:", type, " ", format.encoding(track), "\r\n");
+  const std::string parameters = format.parameters == nullptr ? "" : format.parameters(track);
   if (!parameters.empty()) absl::StrAppend(sdp, "a=fmtp:", type, " ", parameters, "\r\n");
+  if (!track.language.empty()) absl::StrAppend(sdp, "a=lang:", track.language, "\r\n");
+  if (track.frame_rate.numerator != 0) {
+    absl::StrAppend(sdp, "a=framerate:", FrameRateText(track.frame_rate), "\r\n");
+  }
+  if (track.width != 0 && track.height != 0) {
+    absl::StrAppend(sdp, "a=x-dimensions:", track.width, ",", track.height, "\r\n");
+  }
   absl::StrAppend(sdp, "a=control:", ControlName(index), "\r\n");
 }
 
@@ -93,7 +59,9 @@ std::string DescribePresentation(const Presentation& presentation, const Endpoin
   const std::string_view path = presentation.path;
   std::string sdp =
       SessionSection(presentation.sdp_session_id, presentation.sdp_version, server,
-                     path.substr(path.rfind('/') + 1), RangeText(presentation.duration));
+                     presentation.title.empty() ? path.substr(path.rfind('/') + 1)
+                                                : std::string_view(presentation.title),
+                     RangeText(presentation.duration));
   for (std::size_t i = 0; i < presentation.streams.size(); ++i) {
     AppendMediaSection(presentation.streams[i], i, &sdp);
   }

@@ -14,7 +14,9 @@ namespace millrace {
 std::string ControlName(std::size_t index);
 
 // Lines end in CRLF; order v o s c t a m…; session level a=control:* and a=range:npt=0-D; each
-// media section with rtpmap, fmtp (RFC 6184 8.2.1, RFC 7798 7.1, RFC 3640 4.1) and a=control.
+// media section with rtpmap and fmtp as its payload format says, and where known b=AS, a=lang,
+// a=framerate and a=x-dimensions (width, height: a convention of QuickTime's servers), a=control.
+// s= is the presentation's title, or else the file's name.
 // `server` gives the o= address; c= is the wildcard of its family and ports are 0 (RFC 2326 C.1.2,
 // C.1.7).
 std::string DescribePresentation(const Presentation& presentation, const Endpoint& server);

@@ -2,9 +2,13 @@
 
 #include <algorithm>
 #include <cstring>
-#include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "media/bitstream.h"
 #include "rtp/big_endian.h"
+#include "rtp/payload/audio_group.h"
+#include "rtp/payload/fragments.h"
+#include "rtp/sdp_text.h"
 
 namespace millrace {
 namespace {
@@ -12,7 +16,6 @@ namespace {
 constexpr std::size_t kHeadersLengthBytes = 2;  // AU-headers-length, which counts bits
 constexpr std::size_t kUnitHeaderBytes = 2;
 constexpr int kIndexBits = 3;
-constexpr std::int64_t kGroupsPerSecondMin = 10;  // 100 ms of access units in a packet
 
 // Index and index delta are 0: units follow one another in order (section 3.2.1.1).
 std::uint16_t UnitHeader(std::size_t unit_bytes) {
@@ -22,9 +25,7 @@ std::uint16_t UnitHeader(std::size_t unit_bytes) {
 class AacPacketizer final : public Packetizer {
  public:
   AacPacketizer(const Track& track, std::size_t packet_bytes)
-      : track_(track), payload_max_(PayloadBytesMax(packet_bytes)) {
-    held_.reserve(payload_max_);
-  }
+      : track_(track), payload_max_(PayloadBytesMax(packet_bytes)), group_(track, payload_max_) {}
 
   bool Packetize(const AccessUnit& unit, PacketBlockBuilder& out) override {
     const std::size_t bytes = unit.data.size();
@@ -32,30 +33,30 @@ class AacPacketizer final : public Packetizer {
       Flush(out);
       return false;
     }
-    if (!JoinsHeld(unit)) Flush(out);
+    const bool fits =
+        PayloadBytes(group_.count() + 1, group_.bytes().size() + bytes) <= payload_max_;
+    if (!fits || !group_.Follows(unit)) Flush(out);
     if (PayloadBytes(1, bytes) > payload_max_) {
-      AddFragments(unit, out);
+      AddOversized(unit, out);
     } else {
-      Hold(unit);
+      group_.Add(unit);
     }
     return true;
   }
 
   void Flush(PacketBlockBuilder& out) override {
-    if (sizes_.empty()) return;
-    Begin(first_, held_duration_, out);
-    std::uint8_t* p = out.AddPacket(PayloadBytes(sizes_.size(), held_.size()));
-    StoreBe16(p, static_cast<std::uint16_t>(sizes_.size() * kUnitHeaderBytes * 8));
+    if (group_.empty()) return;
+    group_.Begin(out);
+    std::uint8_t* p = out.AddPacket(PayloadBytes(group_.count(), group_.bytes().size()));
+    StoreBe16(p, static_cast<std::uint16_t>(group_.count() * kUnitHeaderBytes * 8));
     p += kHeadersLengthBytes;
-    for (const std::uint16_t size : sizes_) {
+    for (const std::uint16_t size : group_.sizes()) {
       StoreBe16(p, UnitHeader(size));
       p += kUnitHeaderBytes;
     }
-    std::memcpy(p, held_.data(), held_.size());
+    std::memcpy(p, group_.bytes().data(), group_.bytes().size());
     out.EndUnit(/*marker=*/true);
-    sizes_.clear();
-    held_.clear();
-    held_duration_ = 0;
+    group_.Clear();
   }
 
  private:
@@ -63,67 +64,61 @@ class AacPacketizer final : public Packetizer {
     return kHeadersLengthBytes + units * kUnitHeaderBytes + unit_bytes;
   }
 
-  void Begin(const AccessUnit& unit, std::int64_t duration, PacketBlockBuilder& out) const {
-    out.BeginUnit(unit.pts, track_.DurationFromClock(unit.dts), track_.DurationFromClock(duration),
-                  unit.random_access);
-  }
-
-  // Whether the unit may share a packet with those held: it follows without a gap [1], they last no
-  // longer together than a packet may [2], and they fit [3].
-  bool JoinsHeld(const AccessUnit& unit) const {
-    if (sizes_.empty()) return true;
-    const std::int64_t duration_max = track_.clock_rate / kGroupsPerSecondMin;
-    // Unsigned: a damaged file's times must not overflow.
-    const std::uint64_t step =
-        static_cast<std::uint64_t>(unit.pts) - static_cast<std::uint64_t>(last_pts_);
-    return last_duration_ > 0 && step == static_cast<std::uint64_t>(last_duration_) &&        // [1]
-           unit.duration <= duration_max - held_duration_ &&                                  // [2]
-           PayloadBytes(sizes_.size() + 1, held_.size() + unit.data.size()) <= payload_max_;  // [3]
-  }
-
-  // Copies the unit, since the demuxer takes its bytes back.
-  void Hold(const AccessUnit& unit) {
-    if (sizes_.empty()) first_ = unit;
-    sizes_.push_back(static_cast<std::uint16_t>(unit.data.size()));
-    held_.insert(held_.end(), unit.data.begin(), unit.data.end());
-    held_duration_ += std::max<std::int64_t>(unit.duration, 0);
-    last_pts_ = unit.pts;
-    last_duration_ = unit.duration;
-  }
-
   // Each fragment tells the size of the whole unit (section 3.2.1.1); only the last has the marker.
-  void AddFragments(const AccessUnit& unit, PacketBlockBuilder& out) const {
-    const std::size_t fragment_max = payload_max_ - PayloadBytes(1, 0);
-    const std::size_t count = (unit.data.size() + fragment_max - 1) / fragment_max;
-    const std::size_t fragment_bytes = (unit.data.size() + count - 1) / count;
-    Begin(unit, unit.duration, out);
-    for (std::span<const std::uint8_t> rest = unit.data; !rest.empty();) {
-      const std::size_t bytes = std::min(fragment_bytes, rest.size());
-      std::uint8_t* p = out.AddPacket(PayloadBytes(1, bytes));
-      StoreBe16(p, kUnitHeaderBytes * 8);
-      StoreBe16(p + kHeadersLengthBytes, UnitHeader(unit.data.size()));
-      std::memcpy(p + PayloadBytes(1, 0), rest.data(), bytes);
-      rest = rest.subspan(bytes);
-    }
+  void AddOversized(const AccessUnit& unit, PacketBlockBuilder& out) const {
+    out.BeginUnit(unit.pts, track_.DurationFromClock(unit.dts),
+                  track_.DurationFromClock(unit.duration), unit.random_access);
+    AddFragments(unit.data, PayloadBytes(1, 0), payload_max_, out,
+                 [&unit](const Fragment&, std::uint8_t* p) {
+                   StoreBe16(p, kUnitHeaderBytes * 8);
+                   StoreBe16(p + kHeadersLengthBytes, UnitHeader(unit.data.size()));
+                 });
     out.EndUnit(/*marker=*/true);
   }
 
   const Track track_;
   const std::size_t payload_max_;
-
-  // The units that wait for company.
-  AccessUnit first_;                  // its `data` is stale by then, its times are what counts
-  std::vector<std::uint16_t> sizes_;  // of each
-  std::vector<std::uint8_t> held_;    // their bytes end to end
-  std::int64_t held_duration_ = 0;
-  std::int64_t last_pts_ = 0;
-  std::int64_t last_duration_ = 0;
+  AudioGroup group_;
 };
+
+// audioProfileLevelIndication (ISO 14496-3 table 1.14) of the least level that allows the stream; 1
+// is what senders use who do not know.
+int AacProfileLevel(const Track& track) {
+  constexpr int kUnknown = 1;
+  constexpr std::uint32_t kLowComplexity = 2;
+  const auto config = ReadAudioSpecificConfig(track.config);
+  if (!config || config->object_type != kLowComplexity) return kUnknown;
+  if (config->channels == 0 || config->channels > 6 || config->sample_rate > 96000) return kUnknown;
+  const bool stereo = config->channels <= 2;
+  if (config->sbr) {  // High Efficiency AAC, with parametric stereo its version 2: levels 2, 4, 5
+    const int level_2 = config->ps ? 48 : 44;
+    if (config->sample_rate > 48000) return level_2 + 3;
+    return stereo ? level_2 : level_2 + 2;
+  }
+  // AAC: levels 1, 2, 4, 5
+  if (config->sample_rate > 48000) return 43;
+  if (!stereo) return 42;
+  return config->sample_rate <= 24000 ? 40 : 41;
+}
+
+std::string Parameters(const Track& track) {
+  return absl::StrCat("streamtype=5;profile-level-id=", AacProfileLevel(track),
+                      ";mode=AAC-hbr;sizelength=13;indexlength=3;indexdeltalength=3;config=",
+                      HexText(track.config));
+}
+
+std::string Encoding(const Track& track) {
+  return absl::StrCat("mpeg4-generic/", track.clock_rate, "/",
+                      std::max<std::uint32_t>(track.channels, 1));
+}
+
+std::unique_ptr<Packetizer> Make(const Track& track, std::size_t packet_bytes) {
+  return std::make_unique<AacPacketizer>(track, packet_bytes);
+}
 
 }  // namespace
 
-std::unique_ptr<Packetizer> MakeAacPacketizer(const Track& track, std::size_t packet_bytes) {
-  return std::make_unique<AacPacketizer>(track, packet_bytes);
-}
+const PayloadFormat kAacFormat = {
+    .encoding = Encoding, .make_packetizer = Make, .parameters = Parameters};
 
 }  // namespace millrace

@@ -7,15 +7,14 @@
 #pragma once
 
 #include <cstddef>
-#include <memory>
 
-#include "rtp/payload/packetizer.h"
+#include "rtp/payload/payload_format.h"
 
 namespace millrace {
 
 // Largest access unit that the 13 bits can tell; larger ones are malformed, and so are empty ones.
 inline constexpr std::size_t kAacUnitBytesMax = 8191;
 
-std::unique_ptr<Packetizer> MakeAacPacketizer(const Track& track, std::size_t packet_bytes);
+extern const PayloadFormat kAacFormat;
 
 }  // namespace millrace

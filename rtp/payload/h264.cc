@@ -3,11 +3,12 @@
 #include <algorithm>
 
 #include "rtp/payload/nal_packetizer.h"
+#include "rtp/sdp_text.h"
 
 namespace millrace {
 namespace {
 
-struct H264Format {
+struct H264Bits {
   static constexpr std::size_t kHeaderBytes = 1;
   static constexpr std::size_t kFragmentHeaderBytes = 2;
 
@@ -40,10 +41,17 @@ struct H264Format {
   }
 };
 
+std::string Encoding(const Track& /*track*/) { return "H264/90000"; }
+
+std::string Parameters(const Track& track) { return H264Parameters(track.sps, track.pps); }
+
+std::unique_ptr<Packetizer> Make(const Track& track, std::size_t packet_bytes) {
+  return std::make_unique<NalPacketizer<H264Bits>>(track, packet_bytes);
+}
+
 }  // namespace
 
-std::unique_ptr<Packetizer> MakeH264Packetizer(const Track& track, std::size_t packet_bytes) {
-  return std::make_unique<NalPacketizer<H264Format>>(track, packet_bytes);
-}
+const PayloadFormat kH264Format = {
+    .encoding = Encoding, .make_packetizer = Make, .parameters = Parameters};
 
 }  // namespace millrace

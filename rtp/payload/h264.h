@@ -5,13 +5,10 @@
 // left out without complaint.
 #pragma once
 
-#include <cstddef>
-#include <memory>
-
-#include "rtp/payload/packetizer.h"
+#include "rtp/payload/payload_format.h"
 
 namespace millrace {
 
-std::unique_ptr<Packetizer> MakeH264Packetizer(const Track& track, std::size_t packet_bytes);
+extern const PayloadFormat kH264Format;
 
 }  // namespace millrace

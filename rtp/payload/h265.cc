@@ -3,13 +3,14 @@
 #include <algorithm>
 
 #include "rtp/payload/nal_packetizer.h"
+#include "rtp/sdp_text.h"
 
 namespace millrace {
 namespace {
 
 // The NAL unit header is F(1) Type(6) LayerId(6) TID(3), in packets as in the stream
 // (section 1.1.4).
-struct H265Format {
+struct H265Bits {
   static constexpr std::size_t kHeaderBytes = 2;
   static constexpr std::size_t kFragmentHeaderBytes = 3;
 
@@ -50,10 +51,19 @@ struct H265Format {
   }
 };
 
+std::string Encoding(const Track& /*track*/) { return "H265/90000"; }
+
+std::string Parameters(const Track& track) {
+  return H265Parameters(track.vps, track.sps, track.pps);
+}
+
+std::unique_ptr<Packetizer> Make(const Track& track, std::size_t packet_bytes) {
+  return std::make_unique<NalPacketizer<H265Bits>>(track, packet_bytes);
+}
+
 }  // namespace
 
-std::unique_ptr<Packetizer> MakeH265Packetizer(const Track& track, std::size_t packet_bytes) {
-  return std::make_unique<NalPacketizer<H265Format>>(track, packet_bytes);
-}
+const PayloadFormat kH265Format = {
+    .encoding = Encoding, .make_packetizer = Make, .parameters = Parameters};
 
 }  // namespace millrace

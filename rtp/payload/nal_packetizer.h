@@ -17,6 +17,7 @@
 
 #include "media/bitstream.h"
 #include "rtp/big_endian.h"
+#include "rtp/payload/fragments.h"
 #include "rtp/payload/packetizer.h"
 
 namespace millrace {
@@ -33,7 +34,11 @@ class NalPacketizer final : public Packetizer {
                   track_.DurationFromClock(unit.duration), unit.random_access);
     for (std::span<const ByteSpan> rest(units_); !rest.empty();) {
       if (rest[0].size() > payload_max_) {
-        AddFragments(rest[0], out);
+        const ByteSpan nal = rest[0];
+        AddFragments(nal.subspan(Format::kHeaderBytes), Format::kFragmentHeaderBytes, payload_max_,
+                     out, [nal](const Fragment& fragment, std::uint8_t* p) {
+                       Format::WriteFragmentHeader(nal, fragment.first, fragment.last, p);
+                     });
         rest = rest.subspan(1);
       } else {
         const std::size_t run = CountFittingTogether(rest);
@@ -90,20 +95,6 @@ class NalPacketizer final : public Packetizer {
       StoreBe16(p, static_cast<std::uint16_t>(nal.size()));
       std::memcpy(p + kSizeFieldBytes, nal.data(), nal.size());
       p += kSizeFieldBytes + nal.size();
-    }
-  }
-
-  void AddFragments(ByteSpan nal, PacketBlockBuilder& out) const {
-    const std::size_t fragment_max = payload_max_ - Format::kFragmentHeaderBytes;
-    std::span<const std::uint8_t> rest = nal.subspan(Format::kHeaderBytes);
-    const std::size_t count = (rest.size() + fragment_max - 1) / fragment_max;
-    const std::size_t fragment_bytes = (rest.size() + count - 1) / count;
-    for (bool start = true; !rest.empty(); start = false) {
-      const std::size_t bytes = std::min(fragment_bytes, rest.size());
-      std::uint8_t* p = out.AddPacket(Format::kFragmentHeaderBytes + bytes);
-      Format::WriteFragmentHeader(nal, start, bytes == rest.size(), p);
-      std::memcpy(p + Format::kFragmentHeaderBytes, rest.data(), bytes);
-      rest = rest.subspan(bytes);
     }
   }
 

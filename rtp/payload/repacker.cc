@@ -308,6 +308,8 @@ bool Repack(std::optional<Codec> codec, std::span<const std::uint8_t> payload, b
       return NalRepacker<H265Format>(marker, payload_bytes_max, sink).Repack(payload);
     case Codec::kAac:
       return AacRepacker(marker, payload_bytes_max, sink).Repack(payload);
+    default:
+      break;  // is not taken apart
   }
   return false;
 }

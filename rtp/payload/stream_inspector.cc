@@ -124,10 +124,9 @@ bool StreamInspector::Inspect(std::span<const std::uint8_t> payload) {
       return InspectH264(payload);
     case Codec::kH265:
       return InspectH265(payload);
-    case Codec::kAac:
+    default:
       return true;
   }
-  return true;
 }
 
 bool StreamInspector::InspectH264(std::span<const std::uint8_t> payload) {

@@ -228,7 +228,7 @@ def refusals(world):
         file.write("no media at all\n" * 100)
     nothing = os.path.join(world.work, "nothing.mkv")
     interop.tool("ffmpeg", "-nostdin", "-loglevel", "error", "-y", "-f", "lavfi", "-i",
-                 "testsrc=d=1", "-c:v", "mpeg4", nothing)
+                 "testsrc=d=1", "-c:v", "ffv1", nothing)
     url = server.url("live/refused")
     closed = socket.socket()
     closed.bind(("127.0.0.1", 0))  # and nobody listens

@@ -24,7 +24,7 @@ const Bytes kAvcC = {1,    0x64, 0,  31, 0xff, 0xe1, 0,    4,    0x67,
 const Bytes kLowComplexity = {0x12, 0x10};
 
 TEST(TrackProbe, IsConfiguredByExtradataOrByTheFirstUnits) {
-  EXPECT_TRUE(TrackProbe(Codec::kH264, kAvcC).configured());
+  EXPECT_TRUE(TrackProbe(Codec::kH264, {.extradata = kAvcC}).configured());
   TrackProbe annex_b(Codec::kH264, {});
   EXPECT_FALSE(annex_b.configured());
   annex_b.LearnFromBytes(Bytes{0, 0, 1, 0x67, 1, 2, 3, 0, 0, 1, 0x65, 1});
@@ -32,7 +32,7 @@ TEST(TrackProbe, IsConfiguredByExtradataOrByTheFirstUnits) {
   annex_b.LearnFromBytes(Bytes{0, 0, 1, 0x68, 1});
   EXPECT_TRUE(annex_b.configured());
 
-  TrackProbe mp4_audio(Codec::kAac, kLowComplexity);
+  TrackProbe mp4_audio(Codec::kAac, {.extradata = kLowComplexity});
   EXPECT_TRUE(mp4_audio.configured());
   EXPECT_FALSE(mp4_audio.adts());
   EXPECT_EQ(mp4_audio.track().clock_rate, 44100u);
@@ -41,7 +41,7 @@ TEST(TrackProbe, IsConfiguredByExtradataOrByTheFirstUnits) {
   EXPECT_TRUE(adts.configured());
   EXPECT_TRUE(adts.adts());
   EXPECT_EQ(adts.track().clock_rate, 48000u);
-  EXPECT_EQ(adts.frame_samples(), 1024u);
+  EXPECT_EQ(adts.grid().frame_samples, 1024u);
   // Seven channels beyond any table: cannot be described.
   TrackProbe in_band(Codec::kAac, {});
   in_band.LearnFromBytes(Bytes{0xff, 0xf1, 0x4c, 0x00, 0x02, 0x1f, 0xfc, 1});
@@ -49,7 +49,7 @@ TEST(TrackProbe, IsConfiguredByExtradataOrByTheFirstUnits) {
 }
 
 TEST(TrackProbe, KeepsTheTimesThatMatter) {
-  TrackProbe probe(Codec::kH264, kAvcC);
+  TrackProbe probe(Codec::kH264, {.extradata = kAvcC});
   probe.LearnTimes({.pts = 20, .dts = 0, .key = true});
   probe.LearnTimes({.pts = 60, .dts = 10});
   probe.LearnTimes({.pts = 40, .dts = 20});
@@ -80,7 +80,7 @@ TEST(TrackEnd, TakesTheLastUnitsDurationOrTheGapBeforeIt) {
 }
 
 ContainerTrack Audio(TimeBase base, std::int64_t first) {
-  TrackProbe probe(Codec::kAac, kLowComplexity);
+  TrackProbe probe(Codec::kAac, {.extradata = kLowComplexity});
   probe.LearnTimes({.pts = first});
   ContainerTrack track(1, probe, base, {});
   track.SetOrigin({first, base});
@@ -108,7 +108,7 @@ TEST(ContainerTrack, GivesFramesUnderOneTimeStampTheirOwnTimes) {
 }
 
 TEST(ContainerTrack, TakesTheContainersWordAsFarAsTheRulesSay) {
-  TrackProbe probe(Codec::kH264, kAvcC);
+  TrackProbe probe(Codec::kH264, {.extradata = kAvcC});
   probe.LearnTimes({.pts = 0, .dts = 0});
   const Bytes idr = {0, 0, 1, 0x65, 1}, other = {0, 0, 1, 0x41, 1};
   AccessUnit unit;

@@ -62,6 +62,11 @@ inline const std::map<std::string, Recipe>& Recipes() {
   static const std::string kX265 =
       "-c:v libx265 -preset ultrafast -x265-params log-level=none:keyint=30:bframes=4:";
   static const std::string kAac = "-c:a aac -b:a 48k ";
+  static const std::string kVp8 = "-c:v libvpx -deadline realtime -cpu-used 8 -g 25 ";
+  static const std::string kVp9 = "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -g 25 ";
+  static const std::string kMpeg4 = "-c:v mpeg4 -g 12 -bf 2 ";
+  static const std::string kMpeg2 = "-c:v mpeg2video -g 12 -bf 2 ";
+  static const std::string kMp3 = "-c:a libmp3lame -b:a 64k ";
   static const std::map<std::string, Recipe> recipes = {
       {"plain.mp4", {"", kX264 + "-bf 3 " + kAac}},
       {"fast.mp4", {"plain.mp4", "-c copy -movflags +faststart"}},
@@ -105,8 +110,30 @@ inline const std::map<std::string, Recipe>& Recipes() {
       {"endingaudio.ts", {"long.mp4", "-c copy -bsf:a noise=amount=0:drop='gt(n\\,258)'"}},
       {"mixed.mkv",
        {"",
-        "-map 0:v -map 1:a -map 1:a -map 0:v -c:v:0 libx264 -c:a:0 aac -c:a:1 flac -c:v:1 mpeg4"}},
-      {"nothing.mkv", {"", "-an -c:v mpeg4"}},
+        "-map 0:v -map 1:a -map 1:a -map 0:v -c:v:0 libx264 -c:a:0 aac -c:a:1 flac -c:v:1 ffv1"}},
+      {"nothing.mkv", {"", "-an -c:v ffv1"}},
+      // Formats beside H.264, H.265 and AAC.
+      {"vorbis.webm", {"", kVp8 + "-c:a libvorbis"}},
+      {"opus.webm", {"", kVp9 + "-c:a libopus"}},
+      {"part2.mp4", {"", kMpeg4 + kMp3}},
+      {"part2.mkv", {"part2.mp4", "-c copy"}},
+      {"mpeg2.ts", {"", kMpeg2 + "-c:a mp2"}},
+      {"mpeg2.mpg", {"", kMpeg2 + "-c:a mp2 -f mpeg"}},
+      {"disc.vob", {"", kMpeg2 + "-c:a ac3 -ar 48000 -f vob"}},
+      {"mpeg2.mkv", {"", kMpeg2 + "-c:a ac3 -ar 48000"}},
+      {"plain.flv", {"plain.mp4", "-c copy"}},
+      {"mp3.flv", {"", kX264 + kMp3}},
+      {"opus.ogg", {"", "-vn -c:a libopus"}},
+      {"vorbis.ogg", {"", "-vn -c:a libvorbis"}},
+      {"sound.mp3", {"", "-vn " + kMp3}},
+      {"sound.ac3", {"", "-vn -c:a ac3"}},
+      {"sound.wav", {"", "-vn -c:a pcm_s16le -metadata title=sine"}},
+      {"sound.aiff", {"", "-vn -c:a pcm_s24be"}},
+      {"sound.au", {"", "-vn -ar 8000 -c:a pcm_mulaw"}},
+      {"sound.flac", {"", "-vn"}},
+      {"tagged.mp3", {"", "-vn -metadata title=tagged " + kMp3}},
+      {"tagged.mkv", {"plain.mp4", "-c copy -metadata title=tagged -metadata:s:a:0 language=ger"}},
+      {"pcm.mov", {"", kX264 + "-c:a pcm_s16be"}},
   };
   return recipes;
 }

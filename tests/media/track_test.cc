@@ -59,19 +59,19 @@ TEST(Track, NamesItsCodec) {
 
 TEST(Timeline, CountsFromTheOriginWithoutRoundingItFirst) {
   // 30000/1001 frames a second from an origin of 1.4 s in another base.
-  Timeline timeline({1001, 30000}, 90000, 0);
+  Timeline timeline({1001, 30000}, 90000);
   timeline.SetOrigin({126000, {1, 90000}});
   for (std::int64_t frame = 0; frame < 5000; ++frame) {
     EXPECT_EQ(timeline.ToClock(frame), frame * 3003 - 126000);
   }
-  Timeline thousandths({1, 1000}, 90000, 0);
+  Timeline thousandths({1, 1000}, 90000);
   thousandths.SetOrigin({1, {1, 3}});  // a third of a second: 30000 ticks
   EXPECT_EQ(thousandths.ToClock(333), -30);
   EXPECT_EQ(thousandths.ToClock(334), 60);
 }
 
 TEST(Timeline, PutsMillisecondsOnTheGridOfFrames) {
-  Timeline timeline({1, 1000}, 44100, 1024);
+  Timeline timeline({1, 1000}, 44100, {1024, 44100, 44100});
   timeline.SetPhase(0);
   for (std::int64_t frame = 0; frame < 20000; ++frame) {
     const std::int64_t milliseconds = (frame * 1024 * 1000 + 22050) / 44100;
@@ -82,16 +82,36 @@ TEST(Timeline, PutsMillisecondsOnTheGridOfFrames) {
 }
 
 TEST(Timeline, LeavesATimeFarFromTheGridAlone) {
-  Timeline timeline({1, 1000}, 48000, 1024);
+  Timeline timeline({1, 1000}, 48000, {1024, 48000, 48000});
   timeline.SetPhase(0);
   EXPECT_EQ(timeline.ToClockOnGrid(10), 480);
   EXPECT_EQ(timeline.ToClockOnGrid(1), 0);
-  Timeline exact({1, 48000}, 48000, 1024);
+  Timeline exact({1, 48000}, 48000, {1024, 48000, 48000});
   EXPECT_EQ(exact.ToClockOnGrid(1025), 1025);
 }
 
+TEST(Timeline, KeepsAGridThatIsNoWholeNumberOfTicks) {
+  // MPEG audio: 1152 samples of 44.1 kHz are 2351.02 ticks of 90 kHz.
+  Timeline timeline({1, 1000}, 90000, {1152, 44100, 90000});
+  timeline.SetPhase(0);
+  const auto exact = [](std::int64_t frame) {
+    return (frame * 1152 * 90000 * 2 + 44100) / (2 * 44100);
+  };
+  for (std::int64_t frame = 0; frame < 20000; ++frame) {
+    const std::int64_t milliseconds = (frame * 1152 * 1000 + 22050) / 44100;
+    EXPECT_EQ(timeline.ToClockOnGrid(milliseconds), exact(frame));
+    EXPECT_EQ(timeline.After(exact(frame), timeline.frame_ticks()), exact(frame + 1));
+  }
+  EXPECT_EQ(timeline.LengthToClock(26), 2351);
+  EXPECT_EQ(timeline.After(100, 7), 107);
+  // 90 kHz counts neither samples nor frames, so a transport stream's times are moved as well.
+  Timeline stream({1, 90000}, 90000, {1152, 44100, 90000});
+  stream.SetPhase(0);
+  EXPECT_EQ(stream.ToClockOnGrid(exact(1000) + 1), exact(1000));
+}
+
 TEST(Timeline, GoesBackToTheContainerRoundingDown) {
-  Timeline timeline({1, 90000}, 44100, 1024);
+  Timeline timeline({1, 90000}, 44100, {1024, 44100, 44100});
   timeline.SetOrigin({126000, {1, 90000}});
   EXPECT_EQ(timeline.FromNpt(0s), 126000);
   EXPECT_EQ(timeline.FromNpt(1s), 216000);
@@ -110,7 +130,7 @@ TEST(Timeline, OrdersTimesOfDifferentBases) {
 
 TEST(Timeline, StaysInBoundsAtTheEndsOfTime) {
   for (const std::int32_t denominator : {1, 90000, std::numeric_limits<std::int32_t>::max()}) {
-    Timeline timeline({1, denominator}, 90000, 0);
+    Timeline timeline({1, denominator}, 90000);
     timeline.SetOrigin({-kContainerTicksMax, {1, 1}});
     EXPECT_GT(timeline.ToClock(kContainerTicksMax), 0);
     EXPECT_GE(timeline.FromNpt(Duration::min()), -kContainerTicksMax);

@@ -9,6 +9,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_split.h"
+#include "core/random.h"
 
 namespace millrace {
 namespace {
@@ -44,7 +45,7 @@ RtpStream AacStream(Bytes config = {0x11, 0x90}, std::uint32_t rate = 48000) {
   stream.track.codec = Codec::kAac;
   stream.track.clock_rate = rate;
   stream.track.channels = 2;
-  stream.track.audio_specific_config = std::move(config);
+  stream.track.config = std::move(config);
   return stream;
 }
 
@@ -109,6 +110,67 @@ std::string FindFault(const std::string& sdp) {
     if (!absl::StrContains(seen, std::string(1, field))) return std::string("no ") + field + "=";
   }
   return "";
+}
+
+TEST(SessionDescription, TellsWhatIsKnownOfTheFile) {
+  RtpStream video = H264Stream();
+  video.track.width = 1280;
+  video.track.height = 720;
+  video.track.frame_rate = {30000, 1001};
+  RtpStream audio = AacStream();
+  audio.track.language = "pt-BR";
+  Presentation film = MakeFilm({video, audio});
+  film.title = "A title\r\na=sneaked in";
+  const std::string sdp = DescribePresentation(film, Address("192.0.2.1"));
+  EXPECT_EQ(LineWith(sdp, "s="), "s=A titlea=sneaked in");
+  EXPECT_EQ(LineWith(sdp, "a=framerate"), "a=framerate:29.97");
+  EXPECT_EQ(LineWith(sdp, "a=x-dimensions"), "a=x-dimensions:1280,720");
+  EXPECT_EQ(LineWith(sdp, "a=lang"), "a=lang:pt-BR");
+  film.streams[0].track.frame_rate = {50, 2};
+  EXPECT_EQ(LineWith(DescribePresentation(film, Address("192.0.2.1")), "a=framerate"),
+            "a=framerate:25");
+}
+
+TEST(SessionDescription, GivesEveryFormatItsNames) {
+  struct Case {
+    Codec codec;
+    std::uint32_t sample_rate, channels, sample_bytes;
+    int payload_type;
+    const char* media;
+    const char* encoding;
+  };
+  const Case kCases[] = {
+      {Codec::kVp8, 0, 0, 0, 96, "video", "VP8/90000"},
+      {Codec::kVp9, 0, 0, 0, 96, "video", "VP9/90000"},
+      {Codec::kAv1, 0, 0, 0, 96, "video", "AV1/90000"},
+      {Codec::kMpeg4Video, 0, 0, 0, 96, "video", "MP4V-ES/90000"},
+      {Codec::kMpegVideo, 0, 0, 0, 32, "video", "MPV/90000"},
+      {Codec::kMotionJpeg, 0, 0, 0, 26, "video", "JPEG/90000"},
+      {Codec::kMpegAudio, 44100, 2, 0, 14, "audio", "MPA/90000"},
+      {Codec::kAc3, 48000, 6, 0, 96, "audio", "AC3/48000/6"},
+      {Codec::kOpus, 48000, 1, 0, 96, "audio", "opus/48000/2"},
+      {Codec::kVorbis, 44100, 2, 0, 96, "audio", "vorbis/44100/2"},
+      {Codec::kPcmu, 8000, 1, 0, 0, "audio", "PCMU/8000"},
+      {Codec::kPcma, 8000, 1, 0, 8, "audio", "PCMA/8000"},
+      {Codec::kPcma, 16000, 2, 0, 96, "audio", "PCMA/16000/2"},
+      {Codec::kLinearPcm, 44100, 2, 2, 10, "audio", "L16/44100/2"},
+      {Codec::kLinearPcm, 48000, 2, 3, 96, "audio", "L24/48000/2"},
+  };
+  for (const Case& c : kCases) {
+    MediaInfo info;
+    Track& track = info.tracks.emplace_back();
+    track.codec = c.codec;
+    track.sample_rate = c.sample_rate;
+    track.channels = c.channels;
+    track.sample_bytes = c.sample_bytes;
+    if (c.sample_rate != 0) track.clock_rate = RtpClockRate(c.codec, c.sample_rate);
+    SeededRandom random(1);
+    const Presentation p = MakePresentation("x", {}, 1, info, random);
+    const std::string sdp = DescribePresentation(p, Address("192.0.2.1"));
+    const std::string type = std::to_string(c.payload_type);
+    EXPECT_EQ(LineWith(sdp, "m="), std::string("m=") + c.media + " 0 RTP/AVP " + type);
+    EXPECT_EQ(LineWith(sdp, "a=rtpmap"), "a=rtpmap:" + type + " " + c.encoding);
+  }
 }
 
 TEST(SessionDescription, NamesStreamsFromOne) {

@@ -205,7 +205,7 @@ inline Track FakeAudioTrack(std::uint32_t rate) {
   track.codec = Codec::kAac;
   track.clock_rate = rate;
   track.channels = 2;
-  track.audio_specific_config = {0x12, 0x10};
+  track.config = {0x12, 0x10};
   return track;
 }
 

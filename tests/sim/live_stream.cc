@@ -70,7 +70,7 @@ std::string DescribeForPublishing(const SyntheticMedia& media, const std::string
              std::to_string(track.clock_rate) + "/" + std::to_string(track.channels) +
              "\r\na=fmtp:" + type +
              " streamtype=5;mode=AAC-hbr;sizelength=13;indexlength=3;indexdeltalength=3;config=" +
-             Hex(track.audio_specific_config);
+             Hex(track.config);
     }
     sdp += "\r\na=control:" + control + std::to_string(t) + "\r\n";
   }

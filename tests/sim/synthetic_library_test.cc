@@ -84,7 +84,7 @@ TEST(SyntheticMedia, ContentFollowsFromItsNumberAndTheRateIsAsAsked) {
   std::size_t audio = 0;
   for (std::size_t n = 0; n < one.unit_count(1); ++n) audio += one.Data(1, n).size();
   EXPECT_NEAR(static_cast<double>(audio) * 8 / 20, 128'000, 10'000);
-  EXPECT_EQ(one.info().tracks[1].audio_specific_config, (Bytes{0x11, 0x90}));
+  EXPECT_EQ(one.info().tracks[1].config, (Bytes{0x11, 0x90}));
 }
 
 TEST(SyntheticLibrary, SeekGivesTheSameUnitsWhateverWasReadBefore) {

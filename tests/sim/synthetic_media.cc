@@ -67,8 +67,7 @@ Track AudioTrack(const SyntheticAudio& audio) {
   const auto index = static_cast<unsigned>(rate - kAacRates.begin());
   // Object type 2 (5 bits), frequency index (4), channels (4), three zero flags.
   const unsigned config = 2u << 11 | index << 7 | audio.channels << 3;
-  track.audio_specific_config = {static_cast<std::uint8_t>(config >> 8),
-                                 static_cast<std::uint8_t>(config)};
+  track.config = {static_cast<std::uint8_t>(config >> 8), static_cast<std::uint8_t>(config)};
   return track;
 }
 

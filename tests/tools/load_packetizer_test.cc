@@ -44,7 +44,7 @@ Track Aac() {
   track.codec = Codec::kAac;
   track.clock_rate = 48000;
   track.channels = 2;
-  track.audio_specific_config = {0x11, 0x90};
+  track.config = {0x11, 0x90};
   return track;
 }
 

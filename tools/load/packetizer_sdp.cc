@@ -85,7 +85,7 @@ std::string AacParameters(const Track& track) {
   return absl::StrCat(
       "streamtype=5;profile-level-id=1;mode=AAC-hbr;sizelength=13;indexlength=3;"
       "indexdeltalength=3;config=",
-      absl::BytesToHexString(Text(track.audio_specific_config)));
+      absl::BytesToHexString(Text(track.config)));
 }
 
 void Describe(const Track& track, std::size_t index, std::string& sdp) {
@@ -105,6 +105,8 @@ void Describe(const Track& track, std::size_t index, std::string& sdp) {
       encoding = absl::StrCat("mpeg4-generic/", track.clock_rate, "/",
                               std::max(track.channels, std::uint32_t{1}));
       parameters = AacParameters(track);
+      break;
+    default:  // PacketTable keeps no others
       break;
   }
   absl::StrAppend(&sdp, "m=", media, " 0 RTP/AVP ", type, "\r\na=rtpmap:", type, " ", encoding,

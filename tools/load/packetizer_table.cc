@@ -1,6 +1,7 @@
 #include "tools/load/packetizer_table.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <limits>
 #include <string>
 
@@ -53,30 +54,43 @@ class TrackTimes {
   std::int64_t keys_ = 0;
 };
 
+constexpr std::size_t kLeftOut = SIZE_MAX;
+
+bool CanBeCut(Codec codec) {
+  return codec == Codec::kH264 || codec == Codec::kH265 || codec == Codec::kAac;
+}
+
 }  // namespace
 
 absl::Status PacketTable::Load(Demuxer& demuxer, bool interleaved) {
   *this = {};
   memory_.prefix_bytes = interleaved ? kInterleavedPrefixBytes : 0;
-  tracks_ = demuxer.info().tracks;
+  std::vector<std::size_t> places;  // in tracks_, of each of the file's
+  for (const Track& track : demuxer.info().tracks) {
+    places.push_back(CanBeCut(track.codec) ? tracks_.size() : kLeftOut);
+    if (CanBeCut(track.codec)) tracks_.push_back(track);
+  }
   std::vector<Draft> drafts;
-  if (absl::Status status = ReadUnits(demuxer, drafts); !status.ok()) return status;
+  if (absl::Status status = ReadUnits(demuxer, places, drafts); !status.ok()) return status;
   if (drafts.empty()) return absl::InvalidArgumentError("no access unit that can be sent");
   Schedule(drafts);
   return absl::OkStatus();
 }
 
-absl::Status PacketTable::ReadUnits(Demuxer& demuxer, std::vector<Draft>& drafts) {
+absl::Status PacketTable::ReadUnits(Demuxer& demuxer, const std::vector<std::size_t>& places,
+                                    std::vector<Draft>& drafts) {
   AccessUnit read;
   for (;;) {
     const absl::StatusOr<bool> more = demuxer.Next(&read);
     if (!more.ok()) return more.status();
     if (!*more) return absl::OkStatus();
+    const std::size_t track = places[read.track];
+    if (track == kLeftOut) continue;
     Draft draft{{}, read.dts, read.duration, read.random_access};
     draft.unit.presentation = read.pts;
-    draft.unit.track = read.track;
+    draft.unit.track = static_cast<std::uint32_t>(track);
     draft.unit.first_packet = memory_.packets.size();
-    left_out_ += CutAccessUnit(tracks_[read.track], read.data, memory_);
+    left_out_ += CutAccessUnit(tracks_[track], read.data, memory_);
     draft.unit.packets =
         static_cast<std::uint32_t>(memory_.packets.size() - draft.unit.first_packet);
     if (draft.unit.packets > 0) drafts.push_back(draft);

@@ -47,7 +47,8 @@ class PacketTable {
     std::uint32_t ssrc = 0;
   };
 
-  // Reads and cuts the whole of `demuxer`. kResourceExhausted beyond kMediaBytesMax,
+  // Reads and cuts the whole of `demuxer`; tracks that are neither H.264, H.265 nor AAC are left
+  // out. kResourceExhausted beyond kMediaBytesMax,
   // kInvalidArgument when no packet comes of it, else the demuxer's errors.
   // `interleaved`: there is to be room for the prefixes of interleaved frames.
   absl::Status Load(Demuxer& demuxer, bool interleaved);
@@ -85,7 +86,9 @@ class PacketTable {
     std::int64_t duration = 0;
     bool random_access = false;
   };
-  absl::Status ReadUnits(Demuxer& demuxer, std::vector<Draft>& drafts);
+  // `places`: where each of the file's tracks lies in tracks_.
+  absl::Status ReadUnits(Demuxer& demuxer, const std::vector<std::size_t>& places,
+                         std::vector<Draft>& drafts);
   void Schedule(std::vector<Draft>& drafts);
 
   PacketMemory memory_;

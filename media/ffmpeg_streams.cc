@@ -1,0 +1,144 @@
+#include "media/ffmpeg_streams.h"
+
+#include <algorithm>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "media/indexed_demuxer.h"
+
+namespace millrace {
+namespace {
+
+struct PcmLayout {
+  std::uint32_t sample_bytes;
+  bool little_endian;
+};
+
+// What can be sent as L8, L16 or L24 without loss (RFC 3551 section 4.5, RFC 3190).
+std::optional<PcmLayout> PcmLayoutOf(AVCodecID id) {
+  switch (id) {
+    case AV_CODEC_ID_PCM_U8:
+      return PcmLayout{1, false};
+    case AV_CODEC_ID_PCM_S16LE:
+      return PcmLayout{2, true};
+    case AV_CODEC_ID_PCM_S16BE:
+      return PcmLayout{2, false};
+    case AV_CODEC_ID_PCM_S24LE:
+      return PcmLayout{3, true};
+    case AV_CODEC_ID_PCM_S24BE:
+      return PcmLayout{3, false};
+    default:
+      return std::nullopt;
+  }
+}
+
+// What has the shape of a language tag; "und" says that nobody knows.
+std::string LanguageOf(const AVStream& stream) {
+  constexpr std::size_t kTagBytesMax = 35;  // RFC 5646 section 4.4.1
+  const AVDictionaryEntry* const entry = av_dict_get(stream.metadata, "language", nullptr, 0);
+  if (entry == nullptr) return "";
+  const std::string tag = entry->value;
+  const bool sound =
+      tag.size() >= 2 && tag.size() <= kTagBytesMax && tag != "und" &&
+      std::ranges::all_of(tag, [](char c) { return absl::ascii_isalnum(c) || c == '-'; });
+  return sound ? tag : "";
+}
+
+}  // namespace
+
+std::optional<Codec> ServedCodec(const AVStream& stream) {
+  const AVCodecID id = stream.codecpar->codec_id;
+  switch (id) {
+    case AV_CODEC_ID_H264:
+      return Codec::kH264;
+    case AV_CODEC_ID_HEVC:
+      return Codec::kH265;
+    case AV_CODEC_ID_VP8:
+      return Codec::kVp8;
+    case AV_CODEC_ID_VP9:
+      return Codec::kVp9;
+    case AV_CODEC_ID_AV1:
+      return Codec::kAv1;
+    case AV_CODEC_ID_MPEG4:
+      return Codec::kMpeg4Video;
+    case AV_CODEC_ID_MPEG1VIDEO:
+    case AV_CODEC_ID_MPEG2VIDEO:
+      return Codec::kMpegVideo;
+    case AV_CODEC_ID_MJPEG:
+      return Codec::kMotionJpeg;
+    case AV_CODEC_ID_AAC:
+      return Codec::kAac;
+    case AV_CODEC_ID_MP1:
+    case AV_CODEC_ID_MP2:
+    case AV_CODEC_ID_MP3:
+      return Codec::kMpegAudio;
+    case AV_CODEC_ID_AC3:
+      return Codec::kAc3;
+    case AV_CODEC_ID_OPUS:
+      return Codec::kOpus;
+    case AV_CODEC_ID_VORBIS:
+      return Codec::kVorbis;
+    case AV_CODEC_ID_PCM_MULAW:
+      return Codec::kPcmu;
+    case AV_CODEC_ID_PCM_ALAW:
+      return Codec::kPcma;
+    default:
+      return PcmLayoutOf(id) ? std::optional(Codec::kLinearPcm) : std::nullopt;
+  }
+}
+
+TrackProbe ProbeFrom(const AVStream& stream, Codec codec) {
+  const AVCodecParameters& found = *stream.codecpar;
+  const int size = found.extradata == nullptr ? 0 : std::max(found.extradata_size, 0);
+  const PcmLayout layout = PcmLayoutOf(found.codec_id).value_or(PcmLayout{0, false});
+  TrackProbe probe(
+      codec, {.extradata = {found.extradata, static_cast<std::size_t>(size)},
+              .sample_rate = static_cast<std::uint32_t>(std::max(found.sample_rate, 0)),
+              .channels = static_cast<std::uint32_t>(std::max(found.ch_layout.nb_channels, 0)),
+              .sample_bytes = layout.sample_bytes,
+              .little_endian = layout.little_endian});
+  Track& track = probe.track();
+  track.bit_rate =
+      static_cast<std::uint32_t>(std::clamp<std::int64_t>(found.bit_rate, 0, UINT32_MAX));
+  track.width = static_cast<std::uint32_t>(std::max(found.width, 0));
+  track.height = static_cast<std::uint32_t>(std::max(found.height, 0));
+  if (stream.avg_frame_rate.num > 0 && stream.avg_frame_rate.den > 0) {
+    track.frame_rate = {static_cast<std::uint32_t>(stream.avg_frame_rate.num),
+                        static_cast<std::uint32_t>(stream.avg_frame_rate.den)};
+  }
+  track.language = LanguageOf(stream);
+  return probe;
+}
+
+std::string TitleOf(const AVFormatContext& format) {
+  constexpr std::size_t kTitleBytesMax = 256;
+  const AVDictionaryEntry* const entry = av_dict_get(format.metadata, "title", nullptr, 0);
+  return entry == nullptr ? "" : std::string(entry->value).substr(0, kTitleBytesMax);
+}
+
+std::string WayOut(const AVStream& stream) {
+  const bool video = stream.codecpar->codec_type == AVMEDIA_TYPE_VIDEO;
+  return absl::StrCat(avcodec_get_name(stream.codecpar->codec_id),
+                      " has no RTP payload format that is served; a copy that has: ffmpeg -i FILE "
+                      "-map 0 -c copy ",
+                      video ? "-c:v libx264" : "-c:a aac", " COPY.mkv");
+}
+
+// Width and height are in the SPS; libavcodec's parser reads them without decoding.
+void ReadDimensions(ByteSpan access_unit, Track* track) {
+  Parser parser(track->codec == Codec::kH264 ? AV_CODEC_ID_H264 : AV_CODEC_ID_HEVC);
+  if (!parser.ok() || access_unit.size() > kAccessUnitBytesMax) return;
+  Bytes padded(access_unit.begin(), access_unit.end());
+  padded.resize(padded.size() + AV_INPUT_BUFFER_PADDING_SIZE);
+  parser.parser->flags |= PARSER_FLAG_COMPLETE_FRAMES;
+  std::uint8_t* out = nullptr;
+  int out_size = 0;
+  av_parser_parse2(parser.parser.get(), parser.codec.get(), &out, &out_size, padded.data(),
+                   static_cast<int>(access_unit.size()), AV_NOPTS_VALUE, AV_NOPTS_VALUE, 0);
+  if (parser.parser->width > 0 && parser.parser->height > 0) {
+    track->width = static_cast<std::uint32_t>(parser.parser->width);
+    track->height = static_cast<std::uint32_t>(parser.parser->height);
+  }
+}
+
+}  // namespace millrace

@@ -1,0 +1,37 @@
+// What libav knows of a container's stream, in Millrace's terms: its codec if there is an RTP
+// payload format for it, what its header says, and why it cannot be served.
+//
+// Shard: none; loader threads only.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "media/container_track.h"
+#include "media/demuxer.h"
+#include "media/ffmpeg_support.h"
+
+namespace millrace {
+
+// Nothing: there is no payload format for it.
+std::optional<Codec> ServedCodec(const AVStream& stream);
+
+TrackProbe ProbeFrom(const AVStream& stream, Codec codec);
+
+// As the file's author named it, at most 256 bytes; empty when he did not.
+std::string TitleOf(const AVFormatContext& format);
+
+// For a codec that is not served: its name, and what to do. One line.
+std::string WayOut(const AVStream& stream);
+
+// Width and height of H.264 and H.265 are in the SPS; libavcodec's parser reads them without
+// decoding.
+void ReadDimensions(ByteSpan access_unit, Track* track);
+
+// A file of linear PCM or G.711 with a header in front (WAV, W64, AIFF, AU), `format` just opened.
+// Its units are the same whatever was read before, which libavformat's are not.
+absl::StatusOr<std::unique_ptr<Demuxer>> OpenPcmFile(std::unique_ptr<ByteSource> source,
+                                                     FormatPtr format);
+
+}  // namespace millrace

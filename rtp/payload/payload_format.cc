@@ -1,0 +1,61 @@
+#include "rtp/payload/payload_format.h"
+
+#include <cstdlib>
+
+#include "rtp/payload/aac.h"
+#include "rtp/payload/ac3.h"
+#include "rtp/payload/av1.h"
+#include "rtp/payload/g711.h"
+#include "rtp/payload/h264.h"
+#include "rtp/payload/h265.h"
+#include "rtp/payload/linear_pcm.h"
+#include "rtp/payload/motion_jpeg.h"
+#include "rtp/payload/mpeg4_video.h"
+#include "rtp/payload/mpeg_audio.h"
+#include "rtp/payload/mpeg_video.h"
+#include "rtp/payload/opus.h"
+#include "rtp/payload/vorbis.h"
+#include "rtp/payload/vp8.h"
+#include "rtp/payload/vp9.h"
+
+namespace millrace {
+
+const PayloadFormat& PayloadFormatOf(Codec codec) {
+  switch (codec) {
+    case Codec::kH264:
+      return kH264Format;
+    case Codec::kH265:
+      return kH265Format;
+    case Codec::kVp8:
+      return kVp8Format;
+    case Codec::kVp9:
+      return kVp9Format;
+    case Codec::kAv1:
+      return kAv1Format;
+    case Codec::kMpeg4Video:
+      return kMpeg4VideoFormat;
+    case Codec::kMpegVideo:
+      return kMpegVideoFormat;
+    case Codec::kMotionJpeg:
+      return kMotionJpegFormat;
+    case Codec::kAac:
+      return kAacFormat;
+    case Codec::kMpegAudio:
+      return kMpegAudioFormat;
+    case Codec::kAc3:
+      return kAc3Format;
+    case Codec::kOpus:
+      return kOpusFormat;
+    case Codec::kVorbis:
+      return kVorbisFormat;
+    case Codec::kPcmu:
+      return kPcmuFormat;
+    case Codec::kPcma:
+      return kPcmaFormat;
+    case Codec::kLinearPcm:
+      return kLinearPcmFormat;
+  }
+  std::abort();  // no such codec
+}
+
+}  // namespace millrace
