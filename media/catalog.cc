@@ -129,10 +129,10 @@ class FolderWalk {
 }  // namespace
 
 bool HasServedExtension(std::string_view path) {
-  constexpr std::array<std::string_view, 35> kServed = {
-      "mp4",  "mov",  "m4v", "m4a", "3gp", "3g2", "mkv",  "mka", "webm", "ts",  "m2ts", "mts",
-      "mpg",  "mpeg", "vob", "flv", "ogg", "oga", "opus", "264", "h264", "26l", "265",  "h265",
-      "hevc", "aac",  "mp3", "mp2", "ac3", "wav", "w64",  "aif", "aiff", "au",  "m2t"};
+  constexpr std::array<std::string_view, 32> kServed = {
+      "mp4",  "mov", "m4v", "m4a", "3gp", "3g2",  "mkv", "mka",  "webm", "ts",  "m2ts",
+      "mts",  "m2t", "flv", "ogg", "oga", "opus", "264", "h264", "26l",  "265", "h265",
+      "hevc", "aac", "mp3", "mp2", "ac3", "wav",  "w64", "aif",  "aiff", "au"};
   const std::size_t dot = path.rfind('.');
   if (dot == path.npos || path.find('/', dot) != path.npos) return false;
   const std::string extension = absl::AsciiStrToLower(std::string(path.substr(dot + 1)));

@@ -248,8 +248,10 @@ void TrackEnd::Add(std::int64_t pts, std::int64_t duration) {
 
 std::optional<std::int64_t> TrackEnd::end() const {
   if (!last_) return std::nullopt;
-  if (duration_ > 0 || !before_) return *last_ + duration_;
-  return *last_ + (*last_ - *before_);
+  // Times of a damaged file may be anything; where the sum overflows, nothing follows.
+  std::int64_t length = duration_, end = 0;
+  if (duration_ <= 0 && before_ && __builtin_sub_overflow(*last_, *before_, &length)) return last_;
+  return __builtin_add_overflow(*last_, length, &end) ? last_ : end;
 }
 
 }  // namespace millrace

@@ -58,23 +58,25 @@ std::optional<Codec> BareCodec(std::string_view format) {
   return std::nullopt;
 }
 
+// What a container's header says of its duration.
+enum class Told { kNothing, kEnd, kLength };
+
 // What containers differ in.
 struct ContainerKind {
-  std::string_view format;      // the first of libavformat's names for it
-  bool scanned = false;         // its index tells the time of every unit
-  bool framed = true;           // its packets are access units
-  bool names_streams = true;    // before the first packet
-  bool tells_duration = false;  // in its header
+  std::string_view format;    // the first of libavformat's names for it
+  bool scanned = false;       // its index tells the time of every unit
+  bool framed = true;         // its packets are access units
+  bool names_streams = true;  // before the first packet
+  Told told = Told::kNothing;
   ContainerRules rules;
 };
 
 constexpr ContainerKind kContainers[] = {
     {.format = "mov", .scanned = true, .rules = {}},
-    {.format = "matroska", .tells_duration = true, .rules = {.has_dts = false}},
-    {.format = "flv", .names_streams = false, .tells_duration = true, .rules = {}},
+    {.format = "matroska", .told = Told::kEnd, .rules = {.has_dts = false}},
+    {.format = "flv", .names_streams = false, .told = Told::kLength, .rules = {}},
     {.format = "ogg", .rules = {.has_dts = false}},
     {.format = "mpegts", .framed = false, .rules = {.marks_keys = false}},
-    {.format = "mpeg", .framed = false, .names_streams = false, .rules = {.marks_keys = false}},
 };
 
 // Null: not a container of these.
@@ -126,6 +128,7 @@ class ContainerDemuxer final : public Demuxer {
   std::size_t TrackOf(int stream) const;
 
   absl::Status SeekToStart();
+  bool KnowsStreams() const;
   bool SeekContainer(Duration target);
   bool Reaches(Duration time);
   void ForgetUnits();
@@ -338,13 +341,17 @@ void ContainerDemuxer::ChooseTracks() {
 Duration ContainerDemuxer::FindDuration() {
   if (!kind_.framed) return EndFromTail();
   if (!kind_.scanned) {
-    if (!kind_.tells_duration || format_->duration <= 0 || !Plausible(format_->duration)) {
-      return SeekToStart().ok() ? EndFromUnits() : Duration::zero();
+    const std::int64_t told = kind_.told == Told::kNothing ? AV_NOPTS_VALUE : format_->duration;
+    Duration end{};
+    if (told > 0 && Plausible(told)) {
+      const ContainerTrack& track = served_.front();
+      const AVRational base = format_->streams[track.stream()]->time_base;
+      end = kind_.told == Told::kLength
+                ? Duration(told * (std::nano::den / AV_TIME_BASE))
+                : track.timeline().ToNpt(av_rescale_q(told, AVRational{1, AV_TIME_BASE}, base));
     }
-    const ContainerTrack& track = served_.front();
-    const AVRational base = format_->streams[track.stream()]->time_base;
-    return track.timeline().ToNpt(
-        av_rescale_q(format_->duration, AVRational{1, AV_TIME_BASE}, base));
+    if (end > Duration::zero()) return end;
+    return SeekToStart().ok() ? EndFromUnits() : Duration::zero();
   }
   Duration end{};
   bool video_seen = false;
@@ -480,7 +487,16 @@ absl::Status ContainerDemuxer::SeekToStart() {
   return absl::OkStatus();
 }
 
+// Whether all streams are there again after the container has been opened anew: those that no
+// header names turn up as they are read, in the file's order.
+bool ContainerDemuxer::KnowsStreams() const {
+  return std::ranges::all_of(served_, [this](const ContainerTrack& track) {
+    return static_cast<unsigned>(track.stream()) < format_->nb_streams;
+  });
+}
+
 bool ContainerDemuxer::SeekContainer(Duration target) {
+  if (!KnowsStreams()) return false;
   ForgetUnits();
   const auto is_video = [](const Track& track) { return KindOf(track.codec) == MediaKind::kVideo; };
   const auto video = std::ranges::find_if(info_.tracks, is_video);

@@ -13,6 +13,7 @@ namespace millrace {
 absl::StatusOr<std::unique_ptr<Demuxer>> OpenPcmFile(std::unique_ptr<ByteSource> source,
                                                      FormatPtr format) {
   constexpr std::uint32_t kUnitsPerSecond = 10;
+  constexpr std::uint64_t kUnitBytesMin = 4096;
   if (format->nb_streams != 1) return absl::InvalidArgumentError("not one audio track");
   const AVStream& stream = *format->streams[0];
   const std::optional<Codec> codec = ServedCodec(stream);
@@ -34,10 +35,14 @@ absl::StatusOr<std::unique_ptr<Demuxer>> OpenPcmFile(std::unique_ptr<ByteSource>
       static_cast<std::uint32_t>(stream.time_base.den) == track.sample_rate) {
     groups = std::min(groups, static_cast<std::uint64_t>(stream.duration));
   }
+  // A tenth of a second, or more where that is next to nothing: the index has a place for each.
+  const std::uint64_t unit_groups =
+      std::max<std::uint64_t>(track.sample_rate / kUnitsPerSecond, kUnitBytesMin / group_bytes);
+  groups = std::min(groups, unit_groups * kIndexedUnitsMax);
   if (groups == 0) return absl::InvalidArgumentError("no samples behind the header");
-  const std::uint64_t unit_groups = std::max<std::uint32_t>(track.sample_rate / kUnitsPerSecond, 1);
   std::vector<IndexedUnit> units;
-  for (std::uint64_t at = 0; at < groups && units.size() < kIndexedUnitsMax; at += unit_groups) {
+  units.reserve(groups / unit_groups + 1);
+  for (std::uint64_t at = 0; at < groups; at += unit_groups) {
     const std::uint64_t count = std::min(unit_groups, groups - at);
     units.push_back({.offset = begin + at * group_bytes,
                      .size = static_cast<std::uint32_t>(count * group_bytes),

@@ -20,8 +20,7 @@ namespace millrace {
 namespace {
 
 // Nothing but these is ever parsed beyond its probe; playlists and protocols are not among them.
-constexpr char kFormats[] =
-    "mov,matroska,flv,ogg,mpegts,mpeg,wav,w64,aiff,au,h264,hevc,aac,mp3,ac3";
+constexpr char kFormats[] = "mov,matroska,flv,ogg,mpegts,wav,w64,aiff,au,h264,hevc,aac,mp3,ac3";
 constexpr int kAvioBytes = 64 << 10;
 
 // libav's last complaint, for the status instead of the terminal.

@@ -6,7 +6,8 @@
 // unit before it, so it is the same after every seek.
 //
 // Shard: none; one thread.
-// Limits: waits for kReorderMax units of the track, or until kQueueBytesMax are held.
+// Limits: waits for kReorderMax units of the track, among kLookAheadMax of all tracks, or until
+// kQueueBytesMax are held.
 #pragma once
 
 #include <algorithm>
@@ -27,6 +28,10 @@ template <typename Payload>
 class ReorderQueue {
  public:
   static constexpr std::size_t kQueueBytesMax = std::size_t{96} << 20;
+  // A minute of audio in frames of 21 ms beside a still picture: beyond it nothing is reordered.
+  static constexpr std::size_t kLookAheadMax = 3000;
+  // What a unit costs beside its bytes, at least: this and what the library keeps of a packet.
+  static constexpr std::size_t kUnitOverheadBytes = 512;
 
   struct Held {
     AccessUnit unit;
@@ -35,7 +40,7 @@ class ReorderQueue {
   };
 
   void Push(Held held) {
-    bytes_ += held.unit.data.size();
+    bytes_ += held.unit.data.size() + kUnitOverheadBytes;
     held_.push_back(std::move(held));
   }
 
@@ -46,12 +51,15 @@ class ReorderQueue {
     if (front.dts_known) return true;
     std::int64_t earliest = front.unit.pts;
     std::size_t followers = 0;
-    for (auto next = held_.begin() + 1; next != held_.end() && followers < kReorderMax; ++next) {
+    const std::size_t seen = std::min(held_.size(), kLookAheadMax);
+    for (std::size_t i = 1; i < seen && followers < kReorderMax; ++i) {
+      const Held* const next = &held_[i];
       if (next->unit.track != front.unit.track) continue;
       earliest = std::min(earliest, next->unit.pts);
       ++followers;
     }
-    if (followers < kReorderMax && !ended && !full()) return false;
+    const bool waits = followers < kReorderMax && held_.size() < kLookAheadMax;
+    if (waits && !ended && !full()) return false;
     front.unit.dts = earliest;
     front.dts_known = true;
     return true;
@@ -61,7 +69,7 @@ class ReorderQueue {
   Held Pop() {
     Held front = std::move(held_.front());
     held_.pop_front();
-    bytes_ -= front.unit.data.size();
+    bytes_ -= front.unit.data.size() + kUnitOverheadBytes;
     return front;
   }
 

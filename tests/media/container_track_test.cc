@@ -87,6 +87,16 @@ ContainerTrack Audio(TimeBase base, std::int64_t first) {
   return track;
 }
 
+TEST(TrackEnd, StaysInBoundsAtTheEndsOfTime) {
+  TrackEnd end;
+  end.Add(INT64_MAX - 1, 5);
+  EXPECT_EQ(end.end(), INT64_MAX - 1);
+  TrackEnd apart;
+  apart.Add(INT64_MIN, 0);
+  apart.Add(INT64_MAX, 0);
+  EXPECT_EQ(apart.end(), INT64_MAX);
+}
+
 TEST(ContainerTrack, GivesFramesUnderOneTimeStampTheirOwnTimes) {
   ContainerTrack track = Audio({1, 90000}, 126000);
   const Bytes data = {1, 2, 3};
@@ -176,6 +186,19 @@ TEST(ReorderQueue, GivesADtsThatRisesAndNeverPassesWhatIsStillToCome) {
       EXPECT_EQ(dts[i], *std::min_element(pts.begin() + static_cast<std::ptrdiff_t>(i), pts.end()));
     }
   }
+}
+
+// A still picture beside hours of sound.
+TEST(ReorderQueue, LooksNoFurtherThanItsLimit) {
+  Queue queue;
+  queue.Push(Unit(0, 700, false));
+  for (std::size_t i = 1; i < Queue::kLookAheadMax; ++i) {
+    EXPECT_FALSE(queue.Ready(false)) << i;
+    queue.Push(Unit(1, static_cast<std::int64_t>(i), true));
+  }
+  queue.Push(Unit(0, 300, false));  // beyond what is looked at
+  ASSERT_TRUE(queue.Ready(false));
+  EXPECT_EQ(queue.Pop().unit.dts, 700);
 }
 
 TEST(ReorderQueue, KeepsTheOrderOfAllTracksAndWaitsForNothingItNeedNot) {

@@ -79,7 +79,7 @@ INSTANTIATE_TEST_SUITE_P(Samples, Damage,
                          ::testing::Values("plain.mp4", "fast.mp4", "frag.mp4", "dash.mp4",
                                            "hevc.mp4", "plain.mkv", "hevc.mkv", "plain.ts",
                                            "hevc.ts", "raw.h264", "raw.h265", "sound.aac",
-                                           "vorbis.webm", "part2.mp4", "mpeg2.ts", "disc.vob",
+                                           "vorbis.webm", "part2.mp4", "mpeg2.ts", "mpeg2.mkv",
                                            "plain.flv", "opus.ogg", "vorbis.ogg", "sound.mp3",
                                            "sound.ac3", "sound.wav", "sound.aiff"),
                          [](const auto& test) {
