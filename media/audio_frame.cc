@@ -68,7 +68,7 @@ std::optional<AudioFrameHeader> ParseMpegAudio(ByteSpan bytes) {
 std::optional<AudioFrameHeader> ParseAc3(ByteSpan bytes) {
   constexpr std::array<std::uint32_t, 3> kRates = {48000, 44100, 32000};
   // kbit/s; table 4.13, two codes each.
-  constexpr std::array<std::uint16_t, 19> kBitRates = {
+  constexpr std::array<std::uint16_t, 19> kAc3BitRates = {
       32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640};
   constexpr std::array<std::uint8_t, 8> kChannels = {2, 1, 2, 3, 3, 4, 4, 5};
   constexpr std::uint32_t kIdentificationMax = 10;
@@ -85,7 +85,7 @@ std::optional<AudioFrameHeader> ParseAc3(ByteSpan bytes) {
   if ((coding_mode & 4) != 0) bits.Skip(2);                      // surround mix level
   if (coding_mode == 2) bits.Skip(2);                            // Dolby Surround
   const std::uint32_t low_frequency = bits.Bit();
-  if (!bits.ok() || rate_index == 3 || size_code >= 2 * kBitRates.size() ||
+  if (!bits.ok() || rate_index == 3 || size_code >= 2 * kAc3BitRates.size() ||
       identification > kIdentificationMax) {
     return std::nullopt;
   }
@@ -97,7 +97,7 @@ std::optional<AudioFrameHeader> ParseAc3(ByteSpan bytes) {
   header.frame_samples = kFrameSamples;
   header.kind = identification;
   // Words of 16 bits: 1536 samples at the bit rate; at 44.1 kHz every other code has one more.
-  const std::uint32_t bits_per_second = kBitRates[size_code / 2] * 1000u;
+  const std::uint32_t bits_per_second = kAc3BitRates[size_code / 2] * 1000u;
   const std::uint32_t words = static_cast<std::uint32_t>(std::uint64_t{kFrameSamples} *
                                                          bits_per_second / kRates[rate_index] / 16);
   header.frame_bytes = 2 * (words + (rate_index == 1 ? size_code & 1 : 0));
