@@ -1,4 +1,5 @@
-// MP4/MOV, Matroska, MPEG-TS and raw H.264, H.265 and AAC files as Demuxers, through libavformat.
+// Files as Demuxers, through libavformat: MP4/MOV, Matroska, MPEG-TS, FLV and Ogg; PCM behind a
+// header; H.264, H.265, AAC, MPEG audio and AC-3 without a container.
 //
 // The data's way: one file descriptor, read by offset; libavformat takes the container apart and
 // its parsers frame raw streams; nothing is decoded. The file is the only thing ever opened:
