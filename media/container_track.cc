@@ -86,21 +86,21 @@ bool TrackProbe::configured() const {
   }
 }
 
-void TrackProbe::SetAudio(std::uint32_t sample_rate, std::uint32_t channels,
+bool TrackProbe::SetAudio(std::uint32_t sample_rate, std::uint32_t channels,
                           std::uint32_t frame_samples) {
   // The lowest and highest that anything plays; others are damage.
-  if (sample_rate < 1000 || sample_rate > 768000 || channels == 0 || channels > 64) return;
+  if (sample_rate < 1000 || sample_rate > 768000 || channels == 0 || channels > 64) return false;
   track_.sample_rate = sample_rate;
   track_.clock_rate = RtpClockRate(track_.codec, sample_rate);
   track_.channels = channels;
   grid_ = {frame_samples, sample_rate, track_.clock_rate};
+  return true;
 }
 
 void TrackProbe::SetAacConfig(ByteSpan config) {
   const std::optional<AudioConfig> audio = ReadAudioSpecificConfig(config);
-  if (!audio || audio->channels == 0) return;
+  if (!audio || !SetAudio(audio->sample_rate, audio->channels, audio->frame_samples)) return;
   track_.config.assign(config.begin(), config.end());
-  SetAudio(audio->sample_rate, audio->channels, audio->frame_samples);
 }
 
 void TrackProbe::LearnFromFrame(ByteSpan frame) {

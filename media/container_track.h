@@ -73,7 +73,8 @@ class TrackProbe {
 
  private:
   void SetAacConfig(ByteSpan config);
-  void SetAudio(std::uint32_t sample_rate, std::uint32_t channels, std::uint32_t frame_samples);
+  // False, with nothing changed, for what nothing plays.
+  bool SetAudio(std::uint32_t sample_rate, std::uint32_t channels, std::uint32_t frame_samples);
   void LearnFromFrame(ByteSpan frame);
 
   Track track_;

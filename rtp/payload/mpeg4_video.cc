@@ -1,6 +1,7 @@
 #include "rtp/payload/mpeg4_video.h"
 
 #include "media/bitstream.h"
+#include "media/start_code.h"
 #include "rtp/payload/fragments.h"
 #include "rtp/sdp_text.h"
 
@@ -12,10 +13,9 @@ constexpr int kProfileAndLevelDefault = 1;
 
 // profile_and_level_indication of the visual object sequence header (ISO 14496-2 section 6.2.2).
 int ProfileAndLevel(ByteSpan config) {
-  for (std::size_t i = 0; i + 4 < config.size(); ++i) {
-    if (config[i] == 0 && config[i + 1] == 0 && config[i + 2] == 1 && config[i + 3] == 0xb0) {
-      return config[i + 4];
-    }
+  for (std::size_t at = FindStartCode(config, 0); at + 4 < config.size();
+       at = FindStartCode(config, at + 4)) {
+    if (config[at + 3] == 0xb0) return config[at + 4];
   }
   return kProfileAndLevelDefault;
 }

@@ -48,6 +48,13 @@ TEST(TrackProbe, IsConfiguredByExtradataOrByTheFirstUnits) {
   EXPECT_FALSE(in_band.configured());
 }
 
+TEST(TrackProbe, IsNotConfiguredByARateThatNothingPlays) {
+  const Bytes slow = {0x17, 0x80, 0x00, 0xfa, 0x10};  // AAC LC, escape, 500 Hz, stereo
+  const auto config = ReadAudioSpecificConfig(slow);
+  ASSERT_TRUE(config && config->sample_rate == 500 && config->channels == 2);
+  EXPECT_FALSE(TrackProbe(Codec::kAac, {.extradata = slow}).configured());
+}
+
 TEST(TrackProbe, KeepsTheTimesThatMatter) {
   TrackProbe probe(Codec::kH264, {.extradata = kAvcC});
   probe.LearnTimes({.pts = 20, .dts = 0, .key = true});
