@@ -28,6 +28,8 @@ const std::vector<Expected>& AllExpected() {
   static const std::vector<Expected> all = {
       {"vorbis.webm", {Codec::kVp8, Codec::kVorbis}, 44100},
       {"opus.webm", {Codec::kVp9, Codec::kOpus}, 48000, 960},
+      {"av1.mp4", {Codec::kAv1}},
+      {"av1.mkv", {Codec::kAv1}},
       {"part2.mp4", {Codec::kMpeg4Video, Codec::kMpegAudio}, 90000},
       {"part2.mkv", {Codec::kMpeg4Video, Codec::kMpegAudio}, 90000},
       {"mpeg2.ts", {Codec::kMpegVideo, Codec::kMpegAudio}, 90000},
@@ -77,7 +79,8 @@ TEST_P(EveryFormat, IsDescribed) {
     EXPECT_THAT(GetParam().codecs, ::testing::Contains(track.codec));
     if (KindOf(track.codec) == MediaKind::kVideo) {
       EXPECT_EQ(track.clock_rate, 90000u);
-      EXPECT_EQ(track.config.empty(), track.codec != Codec::kMpeg4Video);
+      const bool has_config = track.codec == Codec::kMpeg4Video || track.codec == Codec::kAv1;
+      EXPECT_EQ(track.config.empty(), !has_config);
     } else {
       EXPECT_EQ(track.clock_rate, GetParam().audio_clock);
       EXPECT_EQ(track.channels, 1u);

@@ -115,6 +115,8 @@ inline const std::map<std::string, Recipe>& Recipes() {
       // Formats beside H.264, H.265 and AAC.
       {"vorbis.webm", {"", kVp8 + "-c:a libvorbis"}},
       {"opus.webm", {"", kVp9 + "-c:a libopus"}},
+      {"av1.mp4", {"", "-an -c:v libaom-av1 -usage realtime -cpu-used 8 -b:v 100k -g 30"}},
+      {"av1.mkv", {"av1.mp4", "-c copy"}},
       {"part2.mp4", {"", kMpeg4 + kMp3}},
       {"part2.mkv", {"part2.mp4", "-c copy"}},
       {"mpeg2.ts", {"", kMpeg2 + "-c:a mp2"}},

@@ -88,9 +88,9 @@ class DamagedMedia : public ::testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Samples, DamagedMedia,
                          ::testing::Values("fast.mp4", "hevc.mp4", "plain.mkv", "plain.ts",
                                            "raw.h264", "sound.aac", "vorbis.webm", "opus.webm",
-                                           "part2.mp4", "mpeg2.ts", "mpeg2.mkv", "mp3.flv",
-                                           "opus.ogg", "vorbis.ogg", "sound.mp3", "sound.ac3",
-                                           "sound.wav"),
+                                           "av1.mkv", "part2.mp4", "mpeg2.ts", "mpeg2.mkv",
+                                           "mp3.flv", "opus.ogg", "vorbis.ogg", "sound.mp3",
+                                           "sound.ac3", "sound.wav"),
                          [](const auto& test) {
                            std::string name = test.param;
                            name[name.find('.')] = '_';
