@@ -1,7 +1,9 @@
 """What the interoperability tests share: the server, the clips, and a list of named checks.
 
 A test prints one line per check, `ok NAME` or `FAILED NAME: what was seen`, and leaves with 1 when
-any failed. A client that is not there is named in a SKIP line, never passed over in silence.
+any failed. A client that is not there is named in a SKIP line, never passed over in silence. A machine
+that is too busy for a player loses packets that no server lost: a few failed checks are tried once more,
+alone, and say so.
 """
 import concurrent.futures
 import hashlib
@@ -20,6 +22,8 @@ import gst_client
 START_WITHIN = 30
 STOP_WITHIN = 20
 TOOL_WITHIN = 120  # one run of ffmpeg on a clip of seconds, on a loaded machine
+
+SECOND_TRIES_MAX = 3  # more failures than these are no accident
 
 H264_PARAMETER_SETS = {7, 8, 9}  # and the access unit delimiter, which RTP has no use for
 H265_PARAMETER_SETS = {32, 33, 34, 35}
@@ -122,7 +126,7 @@ class Checks:
     def __init__(self, within):
         self.within = within
         self.jobs = []
-        self.failures = 0
+        self.failed = []
         self.print_lock = threading.Lock()
         self.running = {}
 
@@ -146,7 +150,7 @@ class Checks:
             if seen is None:
                 print(f"ok {name} ({time.monotonic() - started:.1f} s)", flush=True)
             else:
-                self.failures += 1
+                self.failed.append((name, function, arguments))
                 print(f"FAILED {name}: {seen}", flush=True)
 
     def _give_up(self):
@@ -161,9 +165,13 @@ class Checks:
         watchdog.start()
         with concurrent.futures.ThreadPoolExecutor(workers) as pool:
             list(pool.map(lambda job: self._run_one(*job), self.jobs))
+        if 0 < len(self.failed) <= SECOND_TRIES_MAX:
+            again, self.failed = self.failed, []
+            for name, function, arguments in again:
+                self._run_one(f"{name}, second try", function, arguments)
         watchdog.cancel()
-        print(f"{len(self.jobs) - self.failures} of {len(self.jobs)} checks passed")
-        return self.failures
+        print(f"{len(self.jobs) - len(self.failed)} of {len(self.jobs)} checks passed")
+        return len(self.failed)
 
 
 def expect(condition, seen):
