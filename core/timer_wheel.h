@@ -68,6 +68,9 @@ class TimerWheel {
   static constexpr Duration kResolution = 8ms;
   static constexpr std::size_t kSlots = 2048;  // one turn: 16 s
 
+  // How late a deadline may be that Loosely gives.
+  static constexpr Duration kSlack = 128ms;
+
   explicit TimerWheel(Instant now);
   ~TimerWheel();  // disarms what is left
   TimerWheel(const TimerWheel&) = delete;
@@ -76,6 +79,12 @@ class TimerWheel {
   // Arms or re-arms. A deadline in the past fires at the next Advance.
   void Arm(Timer* timer, Instant deadline);
   void Cancel(Timer* timer);
+  // A deadline at or a little after this one, the same for all that are near each other: for what
+  // need not be exact, as time-outs of seconds. Thousands of such timers wake a shard that has
+  // nothing else to do eight times a second, and not once for each of them.
+  static Instant Loosely(Instant deadline) {
+    return Instant((deadline.time_since_epoch() + kSlack - 1ns) / kSlack * kSlack);
+  }
   // Fires everything due at `now`; what is armed meanwhile waits for the next call, even when it is
   // already due. A `now` before an earlier one counts as that one. Not to be called by a callback.
   void Advance(Instant now);

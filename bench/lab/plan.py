@@ -12,6 +12,7 @@ TARGET_VIEWERS = 500
 JOINS_PER_SECOND = 200
 AIM_SHARE = 0.7
 PAUSED, PLAYING = 9500, 500
+SETTLE_PAUSED = 3  # seconds; the last to join has paused by then
 CHURN_SESSIONS = 200_000
 # A session lasts until both its tracks have come, 21 ms at least with AAC's priming: 5000 a second
 # are more than 100 at once.
@@ -226,8 +227,10 @@ class Plan:
         return figures, troubles
 
     def paused(self):
-        """Sessions that are paused, beside some that play. Each run makes both, for the machine
-        may be another a minute later."""
+        """Sessions that are paused, beside some that play, and by themselves. Each run makes them
+        all, for the machine may be another a minute later. What these clients still send is a
+        keep-alive each 20 s and, as RFC 3550 wants it and few players do, a receiver report for
+        each track every 5 s; the last of the figures is without the reports."""
         paused, playing = (1900, 100) if self.quick else (PAUSED, PLAYING)
         transport = "udp" if self.lab.viewers_max("udp") >= paused + playing else "tcp"
         row = self.row("paused", f"vod-{transport}", media="vod", transport=transport,
@@ -239,11 +242,17 @@ class Plan:
         def once():
             alone, troubles = self.play_once("vod", transport, "io_uring", 1, playing,
                                              window=window)
-            both, more = self.play_once("vod", transport, "io_uring", 1, paused + playing,
-                                        "--paused", paused, window=window, rate=1500)
-            return {"cpu_share_alone": alone["cpu_share"], "cpu_share_both": both["cpu_share"],
-                    "cpu_share_paused": (both["cpu_share"] or 0) - (alone["cpu_share"] or 0)
-                    }, troubles + more
+            shares = {"cpu_share_alone": alone["cpu_share"]}
+            for name, viewers, *more in (("both", paused + playing), ("standing", paused),
+                                         ("silent", paused, "--report-every", "0s")):
+                figures, seen = self.play_once("vod", transport, "io_uring", 1, viewers,
+                                               "--paused", paused, *more, window=window,
+                                               settle=SETTLE_PAUSED, rate=1500)
+                shares["cpu_share_" + name] = figures["cpu_share"]
+                troubles = troubles + seen
+            shares["cpu_share_paused"] = (shares["cpu_share_both"] or 0) - (
+                shares["cpu_share_alone"] or 0)
+            return shares, troubles
 
         yield row.measure(self.lab, once, self.lab.times.runs)
 

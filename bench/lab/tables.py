@@ -118,7 +118,7 @@ SHOWN = {"gbit_per_second": 2, "cpu_per_gbit": 3, "cpu_share": 4, "late_p99_ms":
          "late_max_ms": 1, "start_p50_ms": 2, "start_p99_ms": 2, "start_max_ms": 1, "lost": 0,
          "sessions_per_second": 0, "sessions_per_cpu_second": 0, "session_p99_ms": 1, "failed": 0,
          "rss_growth": 0, "fd_growth": 0, "cpu_share_alone": 4, "cpu_share_both": 4,
-         "cpu_share_paused": 4}
+         "cpu_share_paused": 4, "cpu_share_standing": 4, "cpu_share_silent": 4}
 
 
 def not_measured_lines(skipped):

@@ -26,7 +26,7 @@ Connection::Connection(HandleType self, ConnectionHost* host, SocketId socket)
       parser_(host->parser_limits()),
       output_(host->senders(), &host->shard().io(), host->outputs(), socket, this) {
   last_request_ = host_->shard().now();
-  host_->shard().timers().Arm(&timer_, last_request_ + kLookAround);
+  host_->shard().timers().Arm(&timer_, TimerWheel::Loosely(last_request_ + kLookAround));
   host_->shard().io().StartReceive(socket_, this);
 }
 
@@ -195,7 +195,7 @@ void Connection::OnTimer(Instant now) {
 
 void Connection::LookAfterLimits(Instant now) {
   const Limits& limits = host_->limits();
-  Instant next = now + kLookAround;
+  Instant next = TimerWheel::Loosely(now + kLookAround);
   if (const std::optional<Instant> stalled = output_.stalled_since()) {
     if (now - *stalled >= limits.write_stall) {
       host_->shard().counters().tcp_write_stalls.Add();

@@ -6,7 +6,7 @@ Session::Session(SessionHandle self, SessionHost* host, const SessionId& id, con
                  const ReplyTo& owner)
     : self_(self), host_(host), id_(id), peer_(peer), owner_(owner) {
   Touch();
-  shard().timers().Arm(&timeout_timer_, last_alive_ + host_->limits().session_timeout);
+  ArmTimeout(host_->limits().session_timeout);
 }
 
 void Session::OnTimeoutTimer(Instant now) {
@@ -16,14 +16,18 @@ void Session::OnTimeoutTimer(Instant now) {
     host_->EndLater(self_, EndReason::kTimeout);
     return;
   }
-  shard().timers().Arm(&timeout_timer_, last_alive_ + limit);
+  ArmTimeout(limit);
+}
+
+void Session::ArmTimeout(Duration limit) {
+  shard().timers().Arm(&timeout_timer_, TimerWheel::Loosely(last_alive_ + limit));
 }
 
 void Session::Orphan() {
   orphaned_ = true;
   owner_ = {};
   Touch();
-  shard().timers().Arm(&timeout_timer_, last_alive_ + host_->limits().orphan_timeout);
+  ArmTimeout(host_->limits().orphan_timeout);
 }
 
 void Session::Adopt(const ReplyTo& owner) {

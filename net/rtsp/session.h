@@ -145,6 +145,7 @@ class Session {
 
  private:
   void OnTimeoutTimer(Instant now);
+  void ArmTimeout(Duration limit);  // since last_alive_
 
   bool orphaned_ = false;
   Instant last_alive_{};

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "core/random.h"
@@ -280,6 +281,19 @@ class Owner {
   MemberTimer<Owner, &Owner::OnTimeout> timer_{this};
   Instant timed_out_at_{};
 };
+
+TEST(TimerWheel, LooseDeadlinesAreNeverEarlyAndFewAmongMany) {
+  std::set<Instant> deadlines;
+  for (int i = 0; i < 5000; ++i) {
+    const Instant exact = Instant(7s) + i * 1ms;
+    const Instant loose = TimerWheel::Loosely(exact);
+    EXPECT_GE(loose, exact);
+    EXPECT_LT(loose - exact, TimerWheel::kSlack);
+    EXPECT_EQ(loose, TimerWheel::Loosely(loose));
+    deadlines.insert(loose);
+  }
+  EXPECT_LE(deadlines.size(), 5s / TimerWheel::kSlack + 2u);
+}
 
 TEST(MemberTimer, CallsItsOwner) {
   TimerWheel wheel(kStart);

@@ -64,6 +64,8 @@ void AddWhen(CLI::App& play, PlayOptions* options) {
               "Each viewer seeks to a random place about this often");
   AddDuration(play, "--pause-every", &options->pause_every,
               "Each viewer pauses for a second about this often");
+  AddDuration(play, "--report-every", &options->report_every,
+              "An RTCP receiver report for each track so often, paused or not; 0: none (5s)");
 }
 
 void AddHow(CLI::App& play, PlayOptions* options) {

@@ -28,6 +28,7 @@ struct PlayOptions {
   Duration settle = 1s;
   Duration seek_every{};
   Duration pause_every{};
+  Duration report_every = 5s;
   double zipf = 0;
   std::string range;  // of PLAY; empty: npt=0-, or npt=now- of what is published here
   std::optional<LowerTransport> publish_over;

@@ -90,6 +90,7 @@ ViewerPlan PlayRun::PlanOf(std::uint64_t i) const {
   plan.settle = options_.settle;
   plan.seek_every = options_.seek_every;
   plan.pause_every = options_.pause_every;
+  plan.report_every = options_.report_every;
   plan.start_at = start_ + Duration(static_cast<Duration::rep>(static_cast<double>(ramp_.count()) *
                                                                static_cast<double>(i) /
                                                                static_cast<double>(viewers)));

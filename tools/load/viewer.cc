@@ -15,7 +15,6 @@ namespace {
 
 constexpr Duration kAnswerWithin = 10s;
 constexpr Duration kKeepAliveEvery = 20s;
-constexpr Duration kReportEvery = 5s;
 constexpr Duration kPauseFor = 1s;
 
 // So little that the server soon has nowhere to put its packets.
@@ -224,7 +223,7 @@ void Viewer::OnPlayStarted(const Response& response) {
   play_answered_at_ = now;
   if (plan_.reads_nothing) return StopReading();
   keep_alive_at_ = now + kKeepAliveEvery;
-  report_at_ = now + kReportEvery;
+  if (plan_.report_every > 0s) report_at_ = now + plan_.report_every;
   if (plan_.seek_every > 0s) seek_at_ = Jittered(now, plan_.seek_every);
   if (plan_.pause_every > 0s) pause_at_ = Jittered(now, plan_.pause_every);
 }
@@ -260,7 +259,7 @@ void Viewer::OnTimer(Instant now) {
   if (now >= answer_by_) return Fail(std::string("no answer in 10 s: ") + Name(state_));
   if (!Plays()) return;
   if (now >= report_at_) {
-    report_at_ = now + kReportEvery;
+    report_at_ = now + plan_.report_every;
     SendReceiverReports();
   }
   if (!done() && !client_.answer_due()) MoveOnTime(now);

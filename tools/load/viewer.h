@@ -49,6 +49,7 @@ struct ViewerPlan {
   Duration settle{};             // after PLAY is answered, before delay and lateness count
   Duration seek_every{};         // about; 0: never
   Duration pause_every{};
+  Duration report_every{};  // a receiver report per track; 0: never
   Instant start_at{};
   TrainLog* trains = nullptr;
 };
