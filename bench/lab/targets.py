@@ -171,15 +171,16 @@ def churn(rows):
 
 def standing(rows):
     row = next((row for row in rows.values() if row.group == "paused"), None)
-    what = "9500 paused sessions beside 500 that play: share of a core"
-    if row is not None:
-        what = (f"{row.fields['paused']} paused sessions beside {row.fields['playing']} that play: "
-                "share of a core")
-    share = row.median("cpu_share_paused") if row else None
-    if share is not None and row.fields["paused"] < PAUSED:  # a quick run's say nothing of these
-        share, row = None, None
-    yield at_most(what, share * 100 if share is not None else None, 1,
-                  span(row, "cpu_share_paused", 2, 100) + " %", " %", trouble_of(row))
+    if row is not None and row.fields["paused"] < PAUSED:  # a quick run's say nothing of these
+        row = None
+    for figure, what in (
+            ("cpu_share_silent", "that send keep-alives"),
+            ("cpu_share_standing", "that send a receiver report of each track every 5 s, too"),
+            ("cpu_share_paused", "beside 500 that play, less what those cost alone")):
+        share = row.median(figure) if row else None
+        yield at_most(f"9500 paused sessions {what}: share of a core",
+                      share * 100 if share is not None else None, 1,
+                      span(row, figure, 2, 100) + " %", " %", trouble_of(row))
     for backend in ("io_uring", "epoll"):
         row = rows.get(f"idle/{backend}")
         share = row.median("cpu_share") if row else None
