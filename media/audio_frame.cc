@@ -104,6 +104,72 @@ std::optional<AudioFrameHeader> ParseAc3(ByteSpan bytes) {
   return header;
 }
 
+std::optional<AudioFrameHeader> ParseEac3(ByteSpan bytes) {
+  constexpr std::array<std::uint32_t, 3> kRates = {48000, 44100, 32000};
+  constexpr std::array<std::uint8_t, 8> kChannels = {2, 1, 2, 3, 3, 4, 4, 5};
+  constexpr std::array<std::uint8_t, 4> kBlocks = {1, 2, 3, 6};
+  constexpr std::uint32_t kBlockSamples = 256;
+  constexpr std::uint32_t kIndependent = 0, kConverted = 2, kReserved = 3;
+  constexpr std::uint32_t kIdentificationMin = 11, kIdentificationMax = 16;
+  if (std::optional<AudioFrameHeader> ac3 = ParseAc3(bytes)) {
+    ac3->kind = ac3->frame_samples;
+    return ac3;
+  }
+  BitReader bits(bytes);
+  if (bits.Bits(16) != 0x0b77) return std::nullopt;
+  const std::uint32_t type = bits.Bits(2);
+  const std::uint32_t substream = bits.Bits(3);
+  const std::uint32_t words = bits.Bits(11) + 1;
+  const std::uint32_t rate_index = bits.Bits(2);
+  const std::uint32_t blocks_index = bits.Bits(2);
+  const std::uint32_t coding_mode = bits.Bits(3);
+  const std::uint32_t low_frequency = bits.Bit();
+  const std::uint32_t identification = bits.Bits(5);
+  if (!bits.ok() || type == kReserved || rate_index == 3 || identification < kIdentificationMin ||
+      identification > kIdentificationMax || 2 * words < 8) {
+    return std::nullopt;
+  }
+  AudioFrameHeader header;
+  header.sample_rate = kRates[rate_index];
+  header.channels = kChannels[coding_mode] + low_frequency;
+  header.frame_samples = kBlockSamples * kBlocks[blocks_index];
+  header.frame_bytes = 2 * words;
+  header.kind = header.frame_samples;
+  header.starts_unit = (type == kIndependent || type == kConverted) && substream == 0;
+  return header;
+}
+
+std::optional<AudioFrameHeader> ParseEac3Unit(ByteSpan unit) {
+  const std::optional<AudioFrameHeader> first = ParseEac3(unit);
+  if (!first) return std::nullopt;
+  AudioFrameHeader header = *first;
+  header.frame_bytes = header.frame_samples = 0;
+  for (auto frame = first; frame && frame->frame_bytes <= unit.size(); frame = ParseEac3(unit)) {
+    header.frame_bytes += frame->frame_bytes;
+    if (frame->starts_unit) header.frame_samples += frame->frame_samples;
+    unit = unit.subspan(frame->frame_bytes);
+  }
+  return header;
+}
+
+std::optional<AudioFrameHeader> ParseAmr(ByteSpan bytes, bool wideband) {
+  // Octets behind the header by type: speech, then comfort noise; -1 is not of this codec.
+  constexpr std::array<std::int8_t, 16> kNarrow = {12, 13, 15, 17, 19, 20, 26, 31,
+                                                   5,  -1, -1, -1, -1, -1, -1, 0};
+  constexpr std::array<std::int8_t, 16> kWide = {17, 23, 32, 36, 40, 46, 50, 58,
+                                                 60, 5,  -1, -1, -1, -1, 0,  0};
+  constexpr std::uint8_t kPadding = 0x83;  // what is zero in every header
+  if (bytes.empty() || (bytes[0] & kPadding) != 0) return std::nullopt;
+  const int octets = (wideband ? kWide : kNarrow)[bytes[0] >> 3];
+  if (octets < 0) return std::nullopt;
+  AudioFrameHeader header;
+  header.sample_rate = wideband ? 16000 : 8000;
+  header.channels = 1;
+  header.frame_samples = header.sample_rate / 50;
+  header.frame_bytes = 1 + static_cast<std::size_t>(octets);
+  return header;
+}
+
 bool IsMp3InfoFrame(ByteSpan frame) {
   const std::optional<AudioFrameHeader> header = ParseMpegAudio(frame);
   if (!header || (header->kind & 3) != kLayer3) return false;

@@ -15,7 +15,11 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "media/asset_name.h"
 #include "media/ffmpeg_demuxer.h"
+#include "media/media_file.h"
+#include "media/playlist.h"
+#include "media/transport_stream_file.h"
 
 namespace millrace {
 namespace {
@@ -62,12 +66,22 @@ bool NamesSomethingBelow(std::string_view path) {
   return true;
 }
 
-AssetIdentity IdentityOf(const struct stat& status) {
-  return {
+absl::StatusOr<AssetIdentity> IdentityOf(int fd, std::string_view path) {
+  struct stat status {};
+  if (fstat(fd, &status) != 0) return Failure(errno, path);
+  return AssetIdentity{
       .device = status.st_dev,
       .inode = status.st_ino,
       .size = static_cast<std::uint64_t>(status.st_size),
       .modified_ns = std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec};
+}
+
+// As much as a playlist may have, and one byte more when there is more.
+absl::StatusOr<std::string> ReadText(const MediaFile& file) {
+  Bytes bytes(std::min<std::uint64_t>(file.size(), kPlaylistBytesMax + 1));
+  const absl::StatusOr<std::size_t> got = file.ReadAt(0, bytes);
+  if (!got.ok()) return got.status();
+  return std::string(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(*got));
 }
 
 enum class EntryKind { kFile, kFolder, kLink, kOther };
@@ -96,7 +110,9 @@ EntryKind KindOfEntry(int folder, const dirent& entry) {
 template <typename Visit>
 class FolderWalk {
  public:
-  explicit FolderWalk(Visit visit) : visit_(visit) {}
+  FolderWalk(std::size_t entries_max, Visit visit) : entries_left_(entries_max), visit_(visit) {}
+
+  bool complete() const { return complete_; }
 
   // Takes `fd` over.
   void Enter(int fd, const std::string& prefix, int depth) {
@@ -105,10 +121,14 @@ class FolderWalk {
       close(fd);
       return;
     }
-    while (const dirent* entry = readdir(folder)) {
+    while (const dirent* entry = complete_ ? readdir(folder) : nullptr) {
       const std::string name = entry->d_name;
       if (name == "." || name == "..") continue;
-      if (++entries_ > Catalog::kEntriesMax) break;
+      if (entries_left_ == 0) {
+        complete_ = false;
+        break;
+      }
+      --entries_left_;
       const EntryKind kind = KindOfEntry(dirfd(folder), *entry);
       if (kind != EntryKind::kFolder) {
         visit_(prefix + name, kind);
@@ -122,17 +142,20 @@ class FolderWalk {
   }
 
  private:
+  std::size_t entries_left_;
+  bool complete_ = true;
   Visit visit_;
-  std::size_t entries_ = 0;
 };
 
 }  // namespace
 
 bool HasServedExtension(std::string_view path) {
-  constexpr std::array<std::string_view, 32> kServed = {
-      "mp4",  "mov", "m4v", "m4a", "3gp", "3g2",  "mkv", "mka",  "webm", "ts",  "m2ts",
-      "mts",  "m2t", "flv", "ogg", "oga", "opus", "264", "h264", "26l",  "265", "h265",
-      "hevc", "aac", "mp3", "mp2", "ac3", "wav",  "w64", "aif",  "aiff", "au"};
+  constexpr std::array<std::string_view, 52> kServed = {
+      "mp4",  "mov",  "m4v", "m4a", "3gp", "3g2",  "mkv",   "mka",  "webm", "ts",  "m2ts",
+      "mts",  "m2t",  "flv", "ogg", "oga", "opus", "264",   "h264", "26l",  "265", "h265",
+      "hevc", "aac",  "mp3", "mp2", "ac3", "wav",  "w64",   "aif",  "aiff", "au",  "m3u",
+      "m3u8", "eac3", "ec3", "amr", "awb", "mpg",  "mpeg",  "vob",  "avi",  "ogv", "dv",
+      "mj2",  "asf",  "m4e", "mpv", "m2v", "m1v",  "mjpeg", "mjpg"};
   const std::size_t dot = path.rfind('.');
   if (dot == path.npos || path.find('/', dot) != path.npos) return false;
   const std::string extension = absl::AsciiStrToLower(std::string(path.substr(dot + 1)));
@@ -174,27 +197,49 @@ absl::StatusOr<int> Catalog::OpenRegularFile(std::string_view path) const {
   return fd;
 }
 
-absl::StatusOr<std::unique_ptr<Demuxer>> Catalog::Open(std::string_view path) {
-  absl::StatusOr<int> fd = OpenRegularFile(path);
+// The file behind an asset's name; a NUL that is not followed by a view's words is no name.
+absl::StatusOr<int> Catalog::OpenNamed(std::string_view name) const {
+  const auto [path, view, packet_bytes] = SplitAssetName(name);
+  if (AssetName(path, view, packet_bytes) != name) return Failure(ENOENT, name);
+  return OpenRegularFile(path);
+}
+
+absl::StatusOr<std::unique_ptr<Demuxer>> Catalog::Open(std::string_view name) {
+  const auto [path, view, packet_bytes] = SplitAssetName(name);
+  absl::StatusOr<int> fd = OpenNamed(name);
   if (!fd.ok()) return fd.status();
-  absl::StatusOr<std::unique_ptr<Demuxer>> demuxer = OpenFfmpegDemuxer(*fd, path);
+  absl::StatusOr<std::unique_ptr<Demuxer>> demuxer =
+      view == AssetView::kTransport ? OpenTransportStreamFile(MediaFile(*fd))
+      : HasPlaylistExtension(path)  ? OpenPlaylist(*fd, path)
+                                    : OpenFfmpegDemuxer(*fd, path, view);
   if (demuxer.ok()) return demuxer;
   const absl::Status& why = demuxer.status();
   return absl::Status(why.code(), absl::StrCat(Printable(path), ": ", why.message()));
 }
 
-absl::StatusOr<AssetIdentity> Catalog::Identify(std::string_view path) {
-  absl::StatusOr<int> fd = OpenRegularFile(path);
+absl::StatusOr<std::unique_ptr<Demuxer>> Catalog::OpenPlaylist(int fd, std::string_view path) {
+  const MediaFile file(fd);
+  const absl::StatusOr<AssetIdentity> identity = IdentityOf(fd, path);
+  if (!identity.ok()) return identity.status();
+  const absl::StatusOr<std::string> text = ReadText(file);
+  if (!text.ok()) return text.status();
+  return playlists_.Open(this, path, *identity, *text);
+}
+
+absl::StatusOr<AssetIdentity> Catalog::Identify(std::string_view name) {
+  const std::string_view path = SplitAssetName(name).path;
+  absl::StatusOr<int> fd = OpenNamed(name);
   if (!fd.ok()) return fd.status();
-  struct stat status {};
-  const int error = fstat(*fd, &status) == 0 ? 0 : errno;
-  close(*fd);
-  if (error != 0) return Failure(error, path);
-  return IdentityOf(status);
+  const MediaFile file(*fd);
+  const absl::StatusOr<AssetIdentity> identity = IdentityOf(*fd, path);
+  if (!identity.ok() || !HasPlaylistExtension(path)) return identity;
+  const absl::StatusOr<std::string> text = ReadText(file);
+  // What cannot be read now is for Open to tell.
+  return text.ok() ? PlaylistPlans::Identify(this, path, *identity, *text) : identity;
 }
 
 template <typename Visit>
-void Catalog::ForEachAsset(Visit visit) const {
+bool Catalog::ForEachAsset(std::size_t entries_max, Visit visit) const {
   const auto keep = [&](const std::string& path, EntryKind kind) {
     if (kind == EntryKind::kOther || !HasServedExtension(path)) return;
     if (kind == EntryKind::kLink) {  // counts when it leads to a file that Open would find
@@ -205,18 +250,20 @@ void Catalog::ForEachAsset(Visit visit) const {
     visit(path);
   };
   const int fd = openat(root_, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd >= 0) FolderWalk(keep).Enter(fd, "", 0);
+  FolderWalk walk(entries_max, keep);
+  if (fd >= 0) walk.Enter(fd, "", 0);
+  return walk.complete();
 }
 
-std::size_t Catalog::CountAssets() const {
-  std::size_t count = 0;
-  ForEachAsset([&count](const std::string&) { ++count; });
+Catalog::AssetCount Catalog::CountAssets(std::size_t entries_max) const {
+  AssetCount count;
+  count.complete = ForEachAsset(entries_max, [&count](const std::string&) { ++count.assets; });
   return count;
 }
 
 std::vector<std::string> Catalog::ListAssets(std::size_t limit) const {
   std::set<std::string> first;
-  ForEachAsset([&](const std::string& path) {
+  ForEachAsset(kEntriesMax, [&](const std::string& path) {
     first.insert(path);
     if (first.size() > limit) first.erase(std::prev(first.end()));
   });

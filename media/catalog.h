@@ -19,6 +19,7 @@
 #include "absl/status/statusor.h"
 #include "media/confined_open.h"
 #include "media/demuxer.h"
+#include "media/playlist_demuxer.h"
 
 namespace millrace {
 
@@ -34,13 +35,20 @@ class Catalog final : public Library {
   Catalog(const Catalog&) = delete;
   Catalog& operator=(const Catalog&) = delete;
 
-  // kInvalidArgument only for content; a path that is empty, absolute, or has a NUL or `..` is
-  // kNotFound like any other that names nothing here.
-  absl::StatusOr<std::unique_ptr<Demuxer>> Open(std::string_view path) override;
-  absl::StatusOr<AssetIdentity> Identify(std::string_view path) override;
+  // Names of a path and a view, as AssetName makes them. kInvalidArgument only for content; a path
+  // that is empty, absolute, or has `..` or another NUL is kNotFound like any that names nothing
+  // here. A playlist's files are opened as if a client had asked for them.
+  absl::StatusOr<std::unique_ptr<Demuxer>> Open(std::string_view name) override;
+  // Of a playlist, one look at each of its files.
+  absl::StatusOr<AssetIdentity> Identify(std::string_view name) override;
 
-  // Files whose extension is served, subfolders included. Links to folders are not followed.
-  std::size_t CountAssets() const;
+  struct AssetCount {
+    std::size_t assets = 0;
+    bool complete = true;  // false: there are more entries than were looked at
+  };
+  // Files whose extension is served, subfolders included. Links to folders are not followed. Looks
+  // at `entries_max` entries of folders and opens nothing but those and links.
+  AssetCount CountAssets(std::size_t entries_max = kEntriesMax) const;
   // The first `limit` of their paths, relative to the root, in byte order.
   std::vector<std::string> ListAssets(std::size_t limit) const;
 
@@ -51,11 +59,15 @@ class Catalog final : public Library {
  private:
   explicit Catalog(int root);
   absl::StatusOr<int> OpenRegularFile(std::string_view path) const;
+  absl::StatusOr<std::unique_ptr<Demuxer>> OpenPlaylist(int fd, std::string_view path);
+  absl::StatusOr<int> OpenNamed(std::string_view name) const;
+  // Whether all were looked at.
   template <typename Visit>
-  void ForEachAsset(Visit visit) const;
+  bool ForEachAsset(std::size_t entries_max, Visit visit) const;
 
   const int root_;
   Confinement confinement_;
+  PlaylistPlans playlists_;
 };
 
 // By extension, whatever its case; which are served stands in the .cc.

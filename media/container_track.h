@@ -46,6 +46,7 @@ struct StreamParameters {
   std::uint32_t channels = 0;
   std::uint32_t sample_bytes = 0;  // see Track
   bool little_endian = false;
+  std::uint32_t code_bits = 0;  // G.726: of a code word
 };
 
 class TrackProbe {
@@ -73,6 +74,7 @@ class TrackProbe {
 
  private:
   void SetAacConfig(ByteSpan config);
+  void SetSpeex(ByteSpan header);
   // False, with nothing changed, for what nothing plays.
   bool SetAudio(std::uint32_t sample_rate, std::uint32_t channels, std::uint32_t frame_samples);
   void LearnFromFrame(ByteSpan frame);
@@ -91,6 +93,8 @@ class TrackProbe {
 struct ContainerRules {
   bool has_dts = true;     // false: every dts is left to be worked out
   bool marks_keys = true;  // false: random access is read from the NAL units
+  // True: a video packet without a time is the next frame. False: the second field of the last.
+  bool counts_frames = false;
 };
 
 class ContainerTrack {
@@ -102,7 +106,10 @@ class ContainerTrack {
   // False: the packet is nothing that can be played. `*dts_known` says whether unit->dts is set.
   bool MakeUnit(const ContainerPacket& packet, AccessUnit* unit, bool* dts_known);
   // After a seek: what follows has nothing to do with what came before.
-  void Forget() { last_pts_.reset(); }
+  void Forget() {
+    last_pts_.reset();
+    last_video_time_.reset();
+  }
 
   int stream() const { return stream_; }
   const Timeline& timeline() const { return timeline_; }
@@ -114,17 +121,23 @@ class ContainerTrack {
  private:
   bool MakeAudio(const ContainerPacket& packet, AccessUnit* unit);
   std::int64_t AudioDuration(const ContainerPacket& packet, ByteSpan data) const;
+  bool MakeSparse(const ContainerPacket& packet, AccessUnit* unit) const;
+  std::optional<std::int64_t> VideoTime(const ContainerPacket& packet);
   bool MakeVideo(const ContainerPacket& packet, AccessUnit* unit, bool* dts_known);
 
   int stream_;
   Codec codec_;
   std::uint32_t sample_group_bytes_;  // PCM: one sample of every channel
+  std::uint32_t code_bits_;           // G.726
   bool adts_;
   ContainerRules rules_;
   Timeline timeline_;
   std::int64_t first_pts_, first_dts_;
   std::optional<std::int64_t> last_pts_;  // since Forget, the track's clock
   std::int64_t last_duration_ = 0;        // of that unit, if audio
+  // The same of video, in the container's ticks: rounding must not add up.
+  std::optional<std::int64_t> last_video_time_;
+  std::int64_t last_video_duration_ = 0;
 };
 
 }  // namespace millrace

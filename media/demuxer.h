@@ -20,8 +20,9 @@ struct MediaInfo {
   std::vector<Track> tracks;
   std::string title;  // as the file's author named it, any bytes; empty unknown
   // From npt 0 to the end of the last access unit.
-  // npt 0 is the presentation time of the earliest access unit of any served track, so nothing lies
-  // before it: a TS that starts at 1.4 s starts at npt 0, AAC priming keeps its true place.
+  // npt 0 is the presentation time of the earliest access unit of video or audio served, so none
+  // lies before it: a TS that starts at 1.4 s starts at npt 0, AAC priming keeps its true place.
+  // Text and metadata have a say in neither.
   Duration duration{};
   // Presentation times from npt 0 of the first video track's random access points, ascending; empty
   // when the container has no complete index (then blocks are searched backwards).

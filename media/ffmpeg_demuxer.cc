@@ -1,7 +1,9 @@
 #include "media/ffmpeg_demuxer.h"
 
 #include <algorithm>
+#include <array>
 #include <iterator>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -10,6 +12,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "media/avi_file.h"
+#include "media/avi_layout.h"
 #include "media/bitstream.h"
 #include "media/byte_source.h"
 #include "media/container_track.h"
@@ -18,6 +22,7 @@
 #include "media/indexed_demuxer.h"
 #include "media/media_file.h"
 #include "media/mp4_boxes.h"
+#include "media/mpeg_picture.h"
 #include "media/raw_video.h"
 #include "media/reorder_queue.h"
 #include "media/timeline.h"
@@ -33,6 +38,10 @@ constexpr int kUnnamedPacketsMax = 500;
 constexpr int kErrorsInARowMax = 64;
 // Tracks are assumed to be interleaved no worse than this, until a seek proves otherwise.
 constexpr Duration kInterleaving = 2s;
+// Of a program stream's stamps (ISO 13818-1 section 2.4.3.7), Hz.
+constexpr std::int64_t kProgramClock = 90000;
+// Larger files that do not tell their duration are not read whole for it, but at their end.
+constexpr std::uint64_t kReadWholeBytesMax = 8 << 20;
 constexpr std::size_t kScannedUnitsMax = std::size_t{1} << 25;
 
 // A transport stream tells some codecs only by their data.
@@ -49,13 +58,27 @@ bool HasUnnamedStream(const AVFormatContext& format) {
 }
 
 // Of a format that is one stream without a container.
-std::optional<Codec> BareCodec(std::string_view format) {
+std::optional<Codec> BareCodec(const AVFormatContext& opened) {
+  const std::string_view format = opened.iformat->name;
   if (format == "h264") return Codec::kH264;
   if (format == "hevc") return Codec::kH265;
+  if (format == "m4v") return Codec::kMpeg4Video;
+  if (format == "mpegvideo") return Codec::kMpegVideo;
   if (format == "aac") return Codec::kAac;
   if (format == "mp3") return Codec::kMpegAudio;
   if (format == "ac3") return Codec::kAc3;
+  if (format == "eac3") return Codec::kEac3;
+  // Narrow or wide: only its first line says which.
+  if (format == "amr" && opened.nb_streams == 1) return ServedCodec(*opened.streams[0]);
+  if (format == "dv") return Codec::kDv;
   return std::nullopt;
+}
+
+// A file of JPEG images end to end; libavformat might take it for a single one.
+bool StartsJpeg(const MediaFile& file) {
+  std::array<std::uint8_t, 3> head{};
+  return file.ReadAt(0, head).value_or(0) == head.size() && head[0] == 0xff && head[1] == 0xd8 &&
+         head[2] == 0xff;
 }
 
 // What a container's header says of its duration.
@@ -67,7 +90,9 @@ struct ContainerKind {
   bool scanned = false;       // its index tells the time of every unit
   bool framed = true;         // its packets are access units
   bool names_streams = true;  // before the first packet
+  bool stamps_all = true;     // its pictures
   Told told = Told::kNothing;
+  bool resyncs = false;  // it can be read from any byte on
   ContainerRules rules;
 };
 
@@ -75,8 +100,14 @@ constexpr ContainerKind kContainers[] = {
     {.format = "mov", .scanned = true, .rules = {}},
     {.format = "matroska", .told = Told::kEnd, .rules = {.has_dts = false}},
     {.format = "flv", .names_streams = false, .told = Told::kLength, .rules = {}},
-    {.format = "ogg", .rules = {.has_dts = false}},
+    {.format = "ogg", .resyncs = true, .rules = {.has_dts = false, .counts_frames = true}},
+    {.format = "asf", .rules = {.has_dts = false}},  // its one time is when a unit is shown
     {.format = "mpegts", .framed = false, .rules = {.marks_keys = false}},
+    {.format = "mpeg",
+     .framed = false,
+     .names_streams = false,
+     .stamps_all = false,
+     .rules = {.has_dts = false, .marks_keys = false}},
 };
 
 // Null: not a container of these.
@@ -84,6 +115,12 @@ const ContainerKind* ContainerKindOf(std::string_view format) {
   const auto kind =
       std::ranges::find(kContainers, format.substr(0, format.find(',')), &ContainerKind::format);
   return kind == std::end(kContainers) ? nullptr : &*kind;
+}
+
+// Has units now and then, and no say in where the asset begins and ends.
+bool IsSparse(Codec codec) {
+  const MediaKind kind = KindOf(codec);
+  return kind == MediaKind::kText || kind == MediaKind::kData;
 }
 
 std::optional<std::int64_t> Stamp(std::int64_t time) {
@@ -103,7 +140,7 @@ using UnitQueue = ReorderQueue<PacketPtr>;
 class ContainerDemuxer final : public Demuxer {
  public:
   ContainerDemuxer(std::unique_ptr<ByteSource> source, FormatPtr format, std::string name,
-                   const ContainerKind& kind);
+                   const ContainerKind& kind, AssetView view);
 
   // Once, first.
   absl::Status Open();
@@ -114,7 +151,9 @@ class ContainerDemuxer final : public Demuxer {
 
  private:
   void Prepare();
+  std::optional<Codec> CodecOf(const AVStream& stream) const;
   TrackProbe* ProbeAt(int stream);
+  bool TimePicture(int stream, ContainerPacket* packet);
   void ReadHead(bool with_times);
   bool HeadSuffices() const;
   void ScanMp4();
@@ -124,6 +163,8 @@ class ContainerDemuxer final : public Demuxer {
   Duration EndFromTail();
   Duration FindDuration();
 
+  std::size_t Guide() const;
+  void GiveTime(std::size_t track, AVPacket* packet);
   void ReadUnit();
   std::size_t TrackOf(int stream) const;
 
@@ -137,22 +178,29 @@ class ContainerDemuxer final : public Demuxer {
   FormatPtr format_;
   const std::string name_;
   const ContainerKind& kind_;
+  const AssetView view_;
   MediaInfo info_;
   std::vector<ContainerTrack> served_;             // beside info_.tracks
   std::vector<std::optional<TrackProbe>> probes_;  // by stream, while Open runs
+  std::map<int, PictureClock> picture_clocks_;     // by stream, where pictures have no times
 
   UnitQueue queue_;
   UnitQueue::Held current_;  // what Next gave last
   bool positioned_ = false;
   bool ended_ = false;
   int errors_in_a_row_ = 0;
+  std::int64_t guide_time_ = AV_NOPTS_VALUE;  // since ForgetUnits
   std::size_t units_since_seek_ = 0;
   absl::Status status_;
 };
 
 ContainerDemuxer::ContainerDemuxer(std::unique_ptr<ByteSource> source, FormatPtr format,
-                                   std::string name, const ContainerKind& kind)
-    : source_(std::move(source)), format_(std::move(format)), name_(std::move(name)), kind_(kind) {
+                                   std::string name, const ContainerKind& kind, AssetView view)
+    : source_(std::move(source)),
+      format_(std::move(format)),
+      name_(std::move(name)),
+      kind_(kind),
+      view_(view) {
   Prepare();
 }
 
@@ -162,8 +210,8 @@ void ContainerDemuxer::Prepare() {
   if (kind_.framed) format_->flags |= AVFMT_FLAG_NOPARSE;
   for (unsigned i = 0; i < format_->nb_streams; ++i) {
     AVStream* stream = format_->streams[i];
-    const bool wanted = served_.empty() ? ServedCodec(*stream).has_value()
-                                        : TrackOf(stream->index) < served_.size();
+    const bool wanted =
+        served_.empty() ? CodecOf(*stream).has_value() : TrackOf(stream->index) < served_.size();
     const bool maybe = served_.empty() && IsUnnamed(*stream);
     stream->discard = wanted || maybe ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
   }
@@ -198,21 +246,36 @@ absl::Status ContainerDemuxer::Open() {
   return absl::OkStatus();
 }
 
+std::optional<Codec> ContainerDemuxer::CodecOf(const AVStream& stream) const {
+  return SubtitleFormatOf(stream, view_) ? Codec::kT140 : ServedCodec(stream);
+}
+
 TrackProbe* ContainerDemuxer::ProbeAt(int index) {
   const auto at = static_cast<std::size_t>(index);
   if (probes_.size() <= at) probes_.resize(at + 1);
   const AVStream& stream = *format_->streams[at];
-  if (const std::optional<Codec> codec = ServedCodec(stream); codec && !probes_[at]) {
+  if (const std::optional<Codec> codec = CodecOf(stream); codec && !probes_[at]) {
     probes_[at] = ProbeFrom(stream, *codec);
   }
   return probes_[at] ? &*probes_[at] : nullptr;
+}
+
+// Where the container stamps some pictures only, gives the packet its time. False: it has none.
+bool ContainerDemuxer::TimePicture(int stream, ContainerPacket* packet) {
+  const AVStream& from = *format_->streams[static_cast<std::size_t>(stream)];
+  if (kind_.stamps_all || ServedCodec(from) != Codec::kMpegVideo) return true;
+  auto& clock = picture_clocks_.try_emplace(stream, kProgramClock).first->second;
+  packet->pts = clock.TimeOf(packet->data, packet->pts ? packet->pts : packet->dts);
+  packet->dts.reset();
+  return packet->pts.has_value();
 }
 
 // Every track that could be served has its configuration and enough units to know its first time.
 bool ContainerDemuxer::HeadSuffices() const {
   bool any = false;
   for (unsigned i = 0; i < format_->nb_streams; ++i) {
-    if (!ServedCodec(*format_->streams[i])) continue;
+    const std::optional<Codec> codec = CodecOf(*format_->streams[i]);
+    if (!codec || IsSparse(*codec)) continue;
     if (i >= probes_.size() || !probes_[i] || !probes_[i]->configured()) return false;
     const bool reorders = !kind_.scanned && KindOf(probes_[i]->track().codec) == MediaKind::kVideo;
     if (probes_[i]->packets() <= (reorders ? kReorderMax : 0)) return false;
@@ -236,9 +299,9 @@ void ContainerDemuxer::ReadHead(bool with_times) {
       continue;
     }
     if (TrackProbe* probe = ProbeAt(packet->stream_index); probe != nullptr) {
-      const ContainerPacket found = PacketFrom(*packet);
+      ContainerPacket found = PacketFrom(*packet);
       probe->LearnFromBytes(found.data);
-      if (with_times) probe->LearnTimes(found);
+      if (with_times && TimePicture(packet->stream_index, &found)) probe->LearnTimes(found);
       Track& track = probe->track();
       const bool has_sps = track.codec == Codec::kH264 || track.codec == Codec::kH265;
       if (has_sps && track.nal_length_size == 0 && track.width == 0 && probe->configured())
@@ -294,7 +357,7 @@ void ContainerDemuxer::ScanMp4() {
 
 // Empty when the track can be served.
 std::string ContainerDemuxer::WhyNotServed(const AVStream& stream) const {
-  const std::optional<Codec> codec = ServedCodec(stream);
+  const std::optional<Codec> codec = CodecOf(stream);
   if (!codec) return WayOut(stream);
   const std::string name(CodecName(*codec));
   const auto tag = stream.codecpar->codec_tag;
@@ -302,6 +365,7 @@ std::string ContainerDemuxer::WhyNotServed(const AVStream& stream) const {
     return absl::StrCat(name, " is encrypted");
   }
   const auto at = static_cast<std::size_t>(stream.index);
+  if (IsSparse(*codec)) return "";  // the first may come much later
   if (at >= probes_.size() || !probes_[at] || probes_[at]->packets() == 0) {
     return absl::StrCat(name, " without data at the file's start");
   }
@@ -318,11 +382,15 @@ std::string ContainerDemuxer::WhyNotServed(const AVStream& stream) const {
 void ContainerDemuxer::ChooseTracks() {
   info_.title = TitleOf(*format_);
   std::optional<ContainerTime> origin;
+  bool all_sparse = true;
   for (unsigned i = 0; i < format_->nb_streams; ++i) {
     const AVStream& stream = *format_->streams[i];
     const AVMediaType type = stream.codecpar->codec_type;
     const bool cover = (stream.disposition & AV_DISPOSITION_ATTACHED_PIC) != 0;
-    if ((type != AVMEDIA_TYPE_VIDEO && type != AVMEDIA_TYPE_AUDIO) || cover) continue;
+    const std::optional<Codec> codec = CodecOf(stream);
+    const bool sparse = codec && IsSparse(*codec);
+    if ((type != AVMEDIA_TYPE_VIDEO && type != AVMEDIA_TYPE_AUDIO && !sparse) || cover) continue;
+    ProbeAt(static_cast<int>(i));
     if (const std::string why = WhyNotServed(stream); !why.empty()) {
       info_.left_out.push_back(
           absl::StrCat(type == AVMEDIA_TYPE_VIDEO ? "video" : "audio", " track ", i, ": ", why));
@@ -332,8 +400,14 @@ void ContainerDemuxer::ChooseTracks() {
     const TimeBase base{stream.time_base.num, stream.time_base.den};
     info_.tracks.push_back(probe.track());
     served_.emplace_back(stream.index, probe, base, kind_.rules);
+    if (sparse) continue;
+    all_sparse = false;
     const ContainerTime start{probe.min_pts(), base};
     if (!origin || Before(start, *origin)) origin = start;
+  }
+  if (all_sparse) {
+    served_.clear();
+    info_.tracks.clear();
   }
   for (ContainerTrack& track : served_) track.SetOrigin(*origin);
 }
@@ -350,6 +424,7 @@ Duration ContainerDemuxer::FindDuration() {
                 ? Duration(told * (std::nano::den / AV_TIME_BASE))
                 : track.timeline().ToNpt(av_rescale_q(told, AVRational{1, AV_TIME_BASE}, base));
     }
+    if (kind_.resyncs && source_->size() > kReadWholeBytesMax) end = EndFromTail();
     if (end > Duration::zero()) return end;
     return SeekToStart().ok() ? EndFromUnits() : Duration::zero();
   }
@@ -357,6 +432,7 @@ Duration ContainerDemuxer::FindDuration() {
   bool video_seen = false;
   for (const ContainerTrack& track : served_) {
     const TrackProbe& probe = *probes_[static_cast<std::size_t>(track.stream())];
+    if (IsSparse(probe.track().codec)) continue;
     end = std::max(end, track.timeline().ToNpt(probe.end()));
     const bool video = KindOf(probe.track().codec) == MediaKind::kVideo;
     if (!video || std::exchange(video_seen, true)) continue;
@@ -374,6 +450,7 @@ Duration ContainerDemuxer::EndFromUnits() {
     ReadUnit();
     for (; !queue_.empty(); queue_.Pop()) {
       const AccessUnit& unit = queue_[0].unit;
+      if (IsSparse(info_.tracks[unit.track].codec)) continue;
       ends[unit.track].Add(unit.pts, unit.duration);
     }
   }
@@ -408,6 +485,25 @@ std::size_t ContainerDemuxer::TrackOf(int stream) const {
   return static_cast<std::size_t>(at - served_.begin());
 }
 
+// The track that the others go by: the first of video, or else of audio.
+std::size_t ContainerDemuxer::Guide() const {
+  const auto kind_of = [](const Track& track) { return KindOf(track.codec); };
+  const auto best = std::ranges::min_element(info_.tracks, {}, kind_of);
+  return static_cast<std::size_t>(best - info_.tracks.begin());
+}
+
+// Metadata without a time of its own (MISB ST 1402: asynchronous) belongs to the picture before it.
+void ContainerDemuxer::GiveTime(std::size_t track, AVPacket* packet) {
+  if (track == Guide()) {
+    guide_time_ = packet->dts != AV_NOPTS_VALUE ? packet->dts : packet->pts;
+  } else if (info_.tracks[track].codec == Codec::kKlv && packet->pts == AV_NOPTS_VALUE &&
+             packet->dts == AV_NOPTS_VALUE && guide_time_ != AV_NOPTS_VALUE) {
+    const AVStream& guide = *format_->streams[served_[Guide()].stream()];
+    const AVStream& stream = *format_->streams[packet->stream_index];
+    packet->pts = av_rescale_q(guide_time_, guide.time_base, stream.time_base);
+  }
+}
+
 // Reads one packet into the queue, if it is of a served track, or notes the end.
 void ContainerDemuxer::ReadUnit() {
   UnitQueue::Held held;
@@ -433,7 +529,15 @@ void ContainerDemuxer::ReadUnit() {
   const bool torn = (held.payload->flags & AV_PKT_FLAG_CORRUPT) != 0 && kind_.framed;
   if (track == served_.size() || torn) return;
   held.unit.track = static_cast<std::uint32_t>(track);
-  if (!served_[track].MakeUnit(PacketFrom(*held.payload), &held.unit, &held.dts_known)) return;
+  GiveTime(track, held.payload.get());
+  const AVStream& stream = *format_->streams[held.payload->stream_index];
+  if (const std::optional<SubtitleFormat> text = SubtitleFormatOf(stream, view_);
+      text && !KeepWordsOf(held.payload.get(), *text)) {
+    return;
+  }
+  ContainerPacket packet = PacketFrom(*held.payload);
+  if (!TimePicture(held.payload->stream_index, &packet)) return;
+  if (!served_[track].MakeUnit(packet, &held.unit, &held.dts_known)) return;
   queue_.Push(std::move(held));
 }
 
@@ -460,8 +564,10 @@ void ContainerDemuxer::ForgetUnits() {
   current_ = {};
   ended_ = false;
   errors_in_a_row_ = 0;
+  guide_time_ = AV_NOPTS_VALUE;
   units_since_seek_ = 0;
   for (ContainerTrack& track : served_) track.Forget();
+  for (auto& [stream, clock] : picture_clocks_) clock.Forget();
 }
 
 // The first unit of every track. Only an MP4 can be moved there; elsewhere the bytes are read anew.
@@ -498,10 +604,7 @@ bool ContainerDemuxer::KnowsStreams() const {
 bool ContainerDemuxer::SeekContainer(Duration target) {
   if (!KnowsStreams()) return false;
   ForgetUnits();
-  const auto is_video = [](const Track& track) { return KindOf(track.codec) == MediaKind::kVideo; };
-  const auto video = std::ranges::find_if(info_.tracks, is_video);
-  const auto at = video == info_.tracks.end() ? 0 : video - info_.tracks.begin();
-  const ContainerTrack& guide = served_[static_cast<std::size_t>(at)];
+  const ContainerTrack& guide = served_[Guide()];
   return av_seek_frame(format_.get(), guide.stream(), guide.timeline().FromNpt(target),
                        AVSEEK_FLAG_BACKWARD) >= 0;
 }
@@ -512,6 +615,11 @@ bool ContainerDemuxer::SeekContainer(Duration target) {
 bool ContainerDemuxer::Reaches(Duration time) {
   std::vector<bool> reached(served_.size());
   std::size_t missing = served_.size();
+  for (std::size_t i = 0; i < served_.size(); ++i) {
+    // Lies beside the others; where its first unit lies tells nothing.
+    reached[i] = IsSparse(info_.tracks[i].codec);
+    if (reached[i]) --missing;
+  }
   bool early_enough = false;
   for (std::size_t judged = 0; missing > 0 && !queue_.full();) {
     if (ended_) return early_enough;
@@ -557,26 +665,30 @@ absl::Status ContainerDemuxer::Seek(Duration time) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Demuxer>> OpenFfmpegDemuxer(int fd, std::string_view name_for_log) {
+absl::StatusOr<std::unique_ptr<Demuxer>> OpenFfmpegDemuxer(int fd, std::string_view name_for_log,
+                                                           AssetView view) {
+  KeepComplaints();
   MediaFile file(fd);
+  if (IsAvi(file)) return OpenAviFile(std::move(file));
+  if (StartsJpeg(file)) return OpenRawVideo(std::move(file), Codec::kMotionJpeg);
   const std::string name(name_for_log);
   auto source = std::make_unique<ByteSource>(std::move(file));
   // libavformat lists a fragment twice when a segment index has told it of the fragment before.
   source->SetHiddenBoxes(ReadMp4Layout(source->file()).segment_indexes);
   absl::StatusOr<FormatPtr> format = OpenFormat(source.get(), name);
   if (!format.ok()) return format.status();
-  const std::string_view kind = (*format)->iformat->name;
-  if (const std::optional<Codec> codec = BareCodec(kind)) {
+  if (const std::optional<Codec> codec = BareCodec(**format)) {
     std::string title = TitleOf(**format);
     format->reset();
+    if (*codec == Codec::kDv) return OpenDvFile(source->TakeFile());
     return KindOf(*codec) == MediaKind::kVideo
                ? OpenRawVideo(source->TakeFile(), *codec)
                : OpenFramedAudioFile(source->TakeFile(), *codec, std::move(title));
   }
-  const ContainerKind* const container = ContainerKindOf(kind);
+  const ContainerKind* const container = ContainerKindOf((*format)->iformat->name);
   if (container == nullptr) return OpenPcmFile(std::move(source), *std::move(format));
-  auto demuxer =
-      std::make_unique<ContainerDemuxer>(std::move(source), *std::move(format), name, *container);
+  auto demuxer = std::make_unique<ContainerDemuxer>(std::move(source), *std::move(format), name,
+                                                    *container, view);
   if (absl::Status status = demuxer->Open(); !status.ok()) return status;
   return demuxer;
 }

@@ -1,5 +1,5 @@
 // Files as Demuxers, through libavformat: MP4/MOV, Matroska, MPEG-TS, FLV and Ogg; PCM behind a
-// header; H.264, H.265, AAC, MPEG audio and AC-3 without a container.
+// header; H.264, H.265, AAC, MPEG audio, AC-3, E-AC-3 and AMR without a container.
 //
 // The data's way: one file descriptor, read by offset; libavformat takes the container apart and
 // its parsers frame raw streams; nothing is decoded. The file is the only thing ever opened:
@@ -14,6 +14,7 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
+#include "media/asset_name.h"
 #include "media/demuxer.h"
 
 namespace millrace {
@@ -27,6 +28,10 @@ namespace millrace {
 // Matroska's duration is its header's, MPEG-TS's is read from the file's end. dts is the
 // container's; where there is none (Matroska video) it is the earliest presentation time still to
 // come.
-absl::StatusOr<std::unique_ptr<Demuxer>> OpenFfmpegDemuxer(int fd, std::string_view name_for_log);
+//
+// Text subtitles are tracks only where `view` shows them, and text and metadata only beside video
+// or audio; neither has a say in where the asset begins and ends.
+absl::StatusOr<std::unique_ptr<Demuxer>> OpenFfmpegDemuxer(int fd, std::string_view name_for_log,
+                                                           AssetView view = AssetView::kTracks);
 
 }  // namespace millrace

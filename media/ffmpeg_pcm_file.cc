@@ -9,6 +9,26 @@
 #include "media/indexed_demuxer.h"
 
 namespace millrace {
+namespace {
+
+// The least run of samples that fills whole bytes.
+struct SampleGroup {
+  std::uint64_t bytes = 1, samples = 1;
+  std::uint64_t ticks = 1;  // of the RTP clock
+};
+
+SampleGroup GroupOf(const Track& track) {
+  if (track.codec == Codec::kG722) return {.bytes = 1, .samples = 2, .ticks = 1};
+  if (track.codec == Codec::kG726) return {.bytes = track.config.front(), .samples = 8, .ticks = 8};
+  return {.bytes = std::uint64_t{track.channels} * std::max<std::uint32_t>(track.sample_bytes, 1)};
+}
+
+bool StandsAlone(Codec codec) {
+  return codec == Codec::kLinearPcm || codec == Codec::kPcmu || codec == Codec::kPcma ||
+         codec == Codec::kG722 || codec == Codec::kG726;
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<Demuxer>> OpenPcmFile(std::unique_ptr<ByteSource> source,
                                                      FormatPtr format) {
@@ -18,45 +38,44 @@ absl::StatusOr<std::unique_ptr<Demuxer>> OpenPcmFile(std::unique_ptr<ByteSource>
   const AVStream& stream = *format->streams[0];
   const std::optional<Codec> codec = ServedCodec(stream);
   if (!codec) return absl::InvalidArgumentError(absl::StrCat("audio: ", WayOut(stream)));
-  const bool pcm = *codec == Codec::kLinearPcm || *codec == Codec::kPcmu || *codec == Codec::kPcma;
   const TrackProbe probe = ProbeFrom(stream, *codec);
-  if (!pcm || !probe.configured()) {
+  if (!StandsAlone(*codec) || !probe.configured()) {
     return absl::InvalidArgumentError(absl::StrCat(
         std::string(CodecName(*codec)), " in this container is not served, only PCM is"));
   }
   const Track& track = probe.track();
-  const std::uint64_t group_bytes =
-      std::uint64_t{track.channels} * std::max<std::uint32_t>(track.sample_bytes, 1);
+  const SampleGroup group = GroupOf(track);
   // The demuxer has read the headers and stands before the first sample.
   const auto begin = static_cast<std::uint64_t>(std::max<std::int64_t>(avio_tell(format->pb), 0));
-  std::uint64_t groups = source->size() > begin ? (source->size() - begin) / group_bytes : 0;
+  std::uint64_t groups = source->size() > begin ? (source->size() - begin) / group.bytes : 0;
   // What lies behind the samples is no sound.
   if (stream.duration > 0 && stream.time_base.num == 1 &&
       static_cast<std::uint32_t>(stream.time_base.den) == track.sample_rate) {
-    groups = std::min(groups, static_cast<std::uint64_t>(stream.duration));
+    groups = std::min(groups, static_cast<std::uint64_t>(stream.duration) / group.samples);
   }
   // A tenth of a second, or more where that is next to nothing: the index has a place for each.
   const std::uint64_t unit_groups =
-      std::max<std::uint64_t>(track.sample_rate / kUnitsPerSecond, kUnitBytesMin / group_bytes);
+      std::max<std::uint64_t>({track.clock_rate / group.ticks / kUnitsPerSecond,
+                               kUnitBytesMin / group.bytes / group.ticks, 1});
   groups = std::min(groups, unit_groups * kIndexedUnitsMax);
   if (groups == 0) return absl::InvalidArgumentError("no samples behind the header");
   std::vector<IndexedUnit> units;
   units.reserve(groups / unit_groups + 1);
   for (std::uint64_t at = 0; at < groups; at += unit_groups) {
     const std::uint64_t count = std::min(unit_groups, groups - at);
-    units.push_back({.offset = begin + at * group_bytes,
-                     .size = static_cast<std::uint32_t>(count * group_bytes),
+    units.push_back({.offset = begin + at * group.bytes,
+                     .size = static_cast<std::uint32_t>(count * group.bytes),
                      .random_access = true,
-                     .pts = static_cast<std::int64_t>(at),
-                     .dts = static_cast<std::int64_t>(at)});
+                     .pts = static_cast<std::int64_t>(at * group.ticks),
+                     .dts = static_cast<std::int64_t>(at * group.ticks)});
   }
   MediaInfo info;
   info.tracks.push_back(track);
   info.title = TitleOf(*format);
-  info.duration = track.DurationFromClock(static_cast<std::int64_t>(groups));
+  info.duration = track.DurationFromClock(static_cast<std::int64_t>(groups * group.ticks));
   format.reset();
   return MakeIndexedDemuxer(source->TakeFile(), std::move(info), std::move(units),
-                            static_cast<std::int64_t>(unit_groups));
+                            static_cast<std::int64_t>(unit_groups * group.ticks));
 }
 
 }  // namespace millrace

@@ -1,4 +1,4 @@
-// OpenRawVideo; declared in raw_video.h.
+// OpenRawVideo and H264Orders; declared in raw_video.h.
 #include <cstring>
 #include <utility>
 
@@ -8,13 +8,28 @@
 namespace millrace {
 namespace {
 
+AVCodecID IdOf(Codec codec) {
+  switch (codec) {
+    case Codec::kH264:
+      return AV_CODEC_ID_H264;
+    case Codec::kH265:
+      return AV_CODEC_ID_HEVC;
+    case Codec::kMpeg4Video:
+      return AV_CODEC_ID_MPEG4;
+    case Codec::kMpegVideo:
+      return AV_CODEC_ID_MPEG2VIDEO;  // and MPEG-1
+    case Codec::kMotionJpeg:
+      return AV_CODEC_ID_MJPEG;
+    default:
+      return AV_CODEC_ID_NONE;
+  }
+}
+
 // Cuts a raw file into access units with libavcodec's parser.
 class RawVideoIndexer {
  public:
   RawVideoIndexer(const MediaFile& file, Codec codec)
-      : file_(file),
-        parser_(codec == Codec::kH264 ? AV_CODEC_ID_H264 : AV_CODEC_ID_HEVC),
-        index_(codec) {}
+      : file_(file), parser_(IdOf(codec)), index_(codec) {}
 
   absl::Status Run() {
     if (!parser_.ok()) return absl::ResourceExhaustedError("no memory for a parser");
@@ -68,6 +83,7 @@ class RawVideoIndexer {
       // libavcodec's versions differ in whether they count fields; the SPS does not.
       return track.sps.empty() ? std::nullopt : ReadH264FrameRate(track.sps.front());
     }
+    if (track.codec != Codec::kH265) return std::nullopt;
     const AVRational rate = parser_.codec->framerate;
     if (rate.num <= 0 || rate.den <= 0) return std::nullopt;
     return FrameRate{static_cast<std::uint32_t>(rate.num), static_cast<std::uint32_t>(rate.den)};
@@ -79,6 +95,30 @@ class RawVideoIndexer {
 };
 
 }  // namespace
+
+struct H264Orders::State {
+  Parser parser{AV_CODEC_ID_H264};
+  Bytes padded;
+};
+
+H264Orders::H264Orders() : state_(std::make_unique<State>()) {
+  if (state_->parser.ok()) state_->parser.parser->flags |= PARSER_FLAG_COMPLETE_FRAMES;
+}
+
+H264Orders::~H264Orders() = default;
+
+std::int32_t H264Orders::OrderOf(ByteSpan access_unit) {
+  const Parser& parser = state_->parser;
+  if (!parser.ok() || access_unit.size() > kAccessUnitBytesMax) return 0;
+  Bytes& padded = state_->padded;
+  padded.assign(access_unit.begin(), access_unit.end());
+  padded.resize(padded.size() + AV_INPUT_BUFFER_PADDING_SIZE);
+  std::uint8_t* out = nullptr;
+  int out_size = 0;
+  av_parser_parse2(parser.parser.get(), parser.codec.get(), &out, &out_size, padded.data(),
+                   static_cast<int>(access_unit.size()), AV_NOPTS_VALUE, AV_NOPTS_VALUE, 0);
+  return parser.parser->output_picture_number;
+}
 
 absl::StatusOr<std::unique_ptr<Demuxer>> OpenRawVideo(MediaFile file, Codec codec) {
   RawVideoIndexer indexer(file, codec);

@@ -32,6 +32,16 @@ std::optional<PcmLayout> PcmLayoutOf(AVCodecID id) {
   }
 }
 
+// Of G.726, which containers tell as bits of a code word or by the bit rate.
+std::uint32_t CodeBits(const AVCodecParameters& parameters) {
+  if (parameters.bits_per_coded_sample > 0) {
+    return static_cast<std::uint32_t>(parameters.bits_per_coded_sample);
+  }
+  if (parameters.sample_rate <= 0 || parameters.bit_rate <= 0) return 0;
+  return static_cast<std::uint32_t>(
+      std::min<std::int64_t>(parameters.bit_rate / parameters.sample_rate, UINT32_MAX));
+}
+
 // What has the shape of a language tag; "und" says that nobody knows.
 std::string LanguageOf(const AVStream& stream) {
   constexpr std::size_t kTagBytesMax = 35;  // RFC 5646 section 4.4.1
@@ -66,6 +76,15 @@ std::optional<Codec> ServedCodec(const AVStream& stream) {
       return Codec::kMpegVideo;
     case AV_CODEC_ID_MJPEG:
       return Codec::kMotionJpeg;
+    case AV_CODEC_ID_H263:
+    case AV_CODEC_ID_H263P:
+      return Codec::kH263;
+    case AV_CODEC_ID_THEORA:
+      return Codec::kTheora;
+    case AV_CODEC_ID_JPEG2000:
+      return Codec::kJpeg2000;
+    case AV_CODEC_ID_DVVIDEO:
+      return Codec::kDv;
     case AV_CODEC_ID_AAC:
       return Codec::kAac;
     case AV_CODEC_ID_MP1:
@@ -74,6 +93,21 @@ std::optional<Codec> ServedCodec(const AVStream& stream) {
       return Codec::kMpegAudio;
     case AV_CODEC_ID_AC3:
       return Codec::kAc3;
+    case AV_CODEC_ID_EAC3:
+      return Codec::kEac3;
+    case AV_CODEC_ID_AMR_NB:
+      return Codec::kAmr;
+    case AV_CODEC_ID_AMR_WB:
+      return Codec::kAmrWb;
+    case AV_CODEC_ID_ADPCM_G722:
+      return Codec::kG722;
+    case AV_CODEC_ID_ADPCM_G726:
+    case AV_CODEC_ID_ADPCM_G726LE:
+      return Codec::kG726;
+    case AV_CODEC_ID_SPEEX:
+      return Codec::kSpeex;
+    case AV_CODEC_ID_SMPTE_KLV:
+      return Codec::kKlv;
     case AV_CODEC_ID_OPUS:
       return Codec::kOpus;
     case AV_CODEC_ID_VORBIS:
@@ -87,26 +121,55 @@ std::optional<Codec> ServedCodec(const AVStream& stream) {
   }
 }
 
+std::optional<SubtitleFormat> SubtitleFormatOf(const AVStream& stream, AssetView view) {
+  if (view != AssetView::kWithSubtitles) return std::nullopt;
+  switch (stream.codecpar->codec_id) {
+    case AV_CODEC_ID_MOV_TEXT:
+      return SubtitleFormat::kTimed;
+    case AV_CODEC_ID_SUBRIP:
+      return SubtitleFormat::kSubRip;
+    case AV_CODEC_ID_WEBVTT:
+      return SubtitleFormat::kWebVtt;
+    case AV_CODEC_ID_ASS:
+      return SubtitleFormat::kAdvanced;
+    case AV_CODEC_ID_TEXT:
+      return SubtitleFormat::kPlain;
+    default:
+      return std::nullopt;
+  }
+}
+
+bool KeepWordsOf(AVPacket* packet, SubtitleFormat format) {
+  if (BytesOf(*packet).empty()) return true;
+  if (av_packet_make_writable(packet) < 0) return false;
+  const std::span<std::uint8_t> cue(packet->data, static_cast<std::size_t>(packet->size));
+  packet->size = static_cast<int>(KeepWords(format, cue));
+  return true;
+}
+
 TrackProbe ProbeFrom(const AVStream& stream, Codec codec) {
   const AVCodecParameters& found = *stream.codecpar;
   const int size = found.extradata == nullptr ? 0 : std::max(found.extradata_size, 0);
   const PcmLayout layout = PcmLayoutOf(found.codec_id).value_or(PcmLayout{0, false});
+  const bool little_endian_codes = found.codec_id == AV_CODEC_ID_ADPCM_G726LE;
   TrackProbe probe(
       codec, {.extradata = {found.extradata, static_cast<std::size_t>(size)},
               .sample_rate = static_cast<std::uint32_t>(std::max(found.sample_rate, 0)),
               .channels = static_cast<std::uint32_t>(std::max(found.ch_layout.nb_channels, 0)),
               .sample_bytes = layout.sample_bytes,
-              .little_endian = layout.little_endian});
+              .little_endian = layout.little_endian || little_endian_codes,
+              .code_bits = CodeBits(found)});
   Track& track = probe.track();
   track.bit_rate =
       static_cast<std::uint32_t>(std::clamp<std::int64_t>(found.bit_rate, 0, UINT32_MAX));
+  track.language = LanguageOf(stream);
+  if (KindOf(codec) != MediaKind::kVideo) return probe;
   track.width = static_cast<std::uint32_t>(std::max(found.width, 0));
   track.height = static_cast<std::uint32_t>(std::max(found.height, 0));
   if (stream.avg_frame_rate.num > 0 && stream.avg_frame_rate.den > 0) {
     track.frame_rate = {static_cast<std::uint32_t>(stream.avg_frame_rate.num),
                         static_cast<std::uint32_t>(stream.avg_frame_rate.den)};
   }
-  track.language = LanguageOf(stream);
   return probe;
 }
 

@@ -8,14 +8,21 @@
 #include <optional>
 #include <string>
 
+#include "media/asset_name.h"
 #include "media/container_track.h"
 #include "media/demuxer.h"
 #include "media/ffmpeg_support.h"
+#include "media/subtitle_text.h"
 
 namespace millrace {
 
 // Nothing: there is no payload format for it.
 std::optional<Codec> ServedCodec(const AVStream& stream);
+
+// Of text that `view` shows; nothing for any other stream.
+std::optional<SubtitleFormat> SubtitleFormatOf(const AVStream& stream, AssetView view);
+// Its packets are cut down to their words; false when memory is short.
+bool KeepWordsOf(AVPacket* packet, SubtitleFormat format);
 
 TrackProbe ProbeFrom(const AVStream& stream, Codec codec);
 
@@ -29,8 +36,8 @@ std::string WayOut(const AVStream& stream);
 // decoding.
 void ReadDimensions(ByteSpan access_unit, Track* track);
 
-// A file of linear PCM or G.711 with a header in front (WAV, W64, AIFF, AU), `format` just opened.
-// Its units are the same whatever was read before, which libavformat's are not.
+// A file of linear PCM, G.711, G.722 or G.726 with a header in front (WAV, W64, AIFF, AU), `format`
+// just opened. Its units are the same whatever was read before, which libavformat's are not.
 absl::StatusOr<std::unique_ptr<Demuxer>> OpenPcmFile(std::unique_ptr<ByteSource> source,
                                                      FormatPtr format);
 

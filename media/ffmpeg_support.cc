@@ -20,7 +20,9 @@ namespace millrace {
 namespace {
 
 // Nothing but these is ever parsed beyond its probe; playlists and protocols are not among them.
-constexpr char kFormats[] = "mov,matroska,flv,ogg,mpegts,wav,w64,aiff,au,h264,hevc,aac,mp3,ac3";
+constexpr char kFormats[] =
+    "mov,matroska,flv,ogg,asf,mpegts,mpeg,wav,w64,aiff,au,h264,hevc,m4v,mpegvideo,aac,mp3,ac3,"
+    "eac3,amr,dv";
 constexpr int kAvioBytes = 64 << 10;
 
 // libav's last complaint, for the status instead of the terminal.
@@ -34,11 +36,6 @@ void KeepLogLine(void* /*source*/, int level, const char* format, va_list argume
   const auto kept = std::min(static_cast<std::size_t>(size), line.size() - 1);
   const absl::string_view text = absl::StripAsciiWhitespace(absl::string_view(line.data(), kept));
   if (!text.empty()) last_log_line.assign(text.data(), text.size());
-}
-
-void InstallLog() {
-  static std::once_flag once;
-  std::call_once(once, [] { av_log_set_callback(KeepLogLine); });
 }
 
 std::string ErrorText(int error) {
@@ -80,6 +77,11 @@ int RefuseToOpen(AVFormatContext*, AVIOContext**, const char*, int, AVDictionary
 
 }  // namespace
 
+void KeepComplaints() {
+  static std::once_flag once;
+  std::call_once(once, [] { av_log_set_callback(KeepLogLine); });
+}
+
 const std::string& LastComplaint() { return last_log_line; }
 
 absl::Status FailureOf(const ByteSource& source, int error, std::string_view doing) {
@@ -95,7 +97,7 @@ absl::Status FailureOf(const ByteSource& source, int error, std::string_view doi
 }
 
 absl::StatusOr<FormatPtr> OpenFormat(ByteSource* source, const std::string& name) {
-  InstallLog();
+  KeepComplaints();
   last_log_line.clear();
   source->MoveTo(0);
   source->Allow();

@@ -54,6 +54,10 @@ struct FormatClose {
 };
 using FormatPtr = std::unique_ptr<AVFormatContext, FormatClose>;
 
+// From now on libav's complaints are kept (see LastComplaint) rather than printed. OpenFormat does
+// this too.
+void KeepComplaints();
+
 // Opens what `source` holds with one of the formats that are served. `name` is for messages and
 // for formats that are told by a file's ending.
 absl::StatusOr<FormatPtr> OpenFormat(ByteSource* source, const std::string& name);

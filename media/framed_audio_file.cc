@@ -1,4 +1,4 @@
-// OpenFramedAudioFile; declared in indexed_demuxer.h.
+// OpenFramedAudioFile and IndexFramedAudio; declared in indexed_demuxer.h.
 #include <algorithm>
 #include <cstring>
 #include <optional>
@@ -15,19 +15,19 @@
 namespace millrace {
 namespace {
 
-// A window that slides over the file, so that headers are looked at without a system call each.
+// A window that slides over the bytes, so that headers are looked at without a system call each.
 class Window {
  public:
-  explicit Window(const MediaFile& file) : file_(file), buffer_(std::size_t{256} << 10) {}
+  explicit Window(const ByteReader& bytes) : bytes_(bytes), buffer_(std::size_t{256} << 10) {}
 
   // From `offset` a whole frame and the header behind it, fewer bytes only at the end of the file
   // or at a read error. Asked for ascending offsets, it reads every byte of the file about once.
   ByteSpan At(std::uint64_t offset) {
     constexpr std::size_t kWanted = std::size_t{16} << 10;  // twice the largest frame
-    const bool reaches = offset + kWanted <= start_ + filled_ || start_ + filled_ >= file_.size();
+    const bool reaches = offset + kWanted <= start_ + filled_ || start_ + filled_ >= bytes_.size;
     if (offset < start_ || !reaches) {
       start_ = offset;
-      absl::StatusOr<std::size_t> got = file_.ReadAt(offset, buffer_);
+      absl::StatusOr<std::size_t> got = bytes_.read_at(offset, buffer_);
       if (!got.ok()) status_ = got.status();
       filled_ = got.value_or(0);
     }
@@ -38,7 +38,7 @@ class Window {
   const absl::Status& status() const { return status_; }
 
  private:
-  const MediaFile& file_;
+  const ByteReader& bytes_;
   std::vector<std::uint8_t> buffer_;
   std::uint64_t start_ = 0;
   std::size_t filled_ = 0;
@@ -81,6 +81,10 @@ struct AdtsFrames {
   // Not sent.
   static std::size_t Wrapping(const Header& header) { return header.header_bytes; }
   static std::uint32_t Samples(const Header& /*header*/) { return 1024; }
+  static bool StartsUnit(const Header& /*header*/) { return true; }
+  static std::uint64_t HeadBytes(ByteSpan head) { return TagBytes(head); }
+  // Whether a frame may begin with it.
+  static bool MayStart(std::uint8_t byte) { return byte == 0xff; }
   static absl::Status Describe(const Header& header, Track* track) {
     const ByteSpan config(header.audio_specific_config);
     const std::optional<AudioConfig> audio = ReadAudioSpecificConfig(config);
@@ -98,20 +102,43 @@ struct AdtsFrames {
 template <Codec codec>
 struct SelfFramed {
   using Header = AudioFrameHeader;
-  static constexpr std::size_t kHeaderBytesMin = 8;
-  static constexpr const char* kName = codec == Codec::kAc3 ? "AC-3" : "MPEG audio";
+  static constexpr bool kAmr = codec == Codec::kAmr || codec == Codec::kAmrWb;
+  static constexpr std::size_t kHeaderBytesMin = kAmr ? 1 : 8;
+  static constexpr const char* kName = codec == Codec::kMpegAudio ? "MPEG audio"
+                                       : codec == Codec::kAc3     ? "AC-3"
+                                       : codec == Codec::kEac3    ? "E-AC-3"
+                                                                  : "AMR";
 
   static std::optional<Header> Parse(ByteSpan bytes) {
-    return codec == Codec::kAc3 ? ParseAc3(bytes) : ParseMpegAudio(bytes);
+    switch (codec) {
+      case Codec::kAc3:
+        return ParseAc3(bytes);
+      case Codec::kEac3:
+        return ParseEac3(bytes);
+      case Codec::kAmr:
+      case Codec::kAmrWb:
+        return ParseAmr(bytes, codec == Codec::kAmrWb);
+      default:
+        return ParseMpegAudio(bytes);
+    }
+  }
+  static std::uint64_t HeadBytes(ByteSpan head) {
+    // "#!AMR" or "#!AMR-WB" and a line feed (RFC 4867 section 5.1).
+    if (kAmr) return codec == Codec::kAmrWb ? 9 : 6;
+    return TagBytes(head);
+  }
+  static bool MayStart(std::uint8_t byte) {
+    return kAmr ? (byte & 0x83) == 0 : byte == 0xff || byte == 0x0b;
   }
   static bool SameStream(const Header& a, const Header& b) {
     return a.sample_rate == b.sample_rate && a.kind == b.kind;
   }
   static bool Plays(const Header& /*header*/, ByteSpan frame) {
-    return codec == Codec::kAc3 || !IsMp3InfoFrame(frame);
+    return codec != Codec::kMpegAudio || !IsMp3InfoFrame(frame);
   }
   static std::size_t Wrapping(const Header& /*header*/) { return 0; }
   static std::uint32_t Samples(const Header& header) { return header.frame_samples; }
+  static bool StartsUnit(const Header& header) { return header.starts_unit; }
   static absl::Status Describe(const Header& header, Track* track) {
     track->codec = codec;
     track->clock_rate = RtpClockRate(codec, header.sample_rate);
@@ -135,65 +162,85 @@ std::optional<typename Frames::Header> FrameAt(Window* window, std::uint64_t off
   return followed ? header : std::nullopt;
 }
 
-// The next byte that may start a frame, at or behind `offset`: all formats here begin with ones or
-// with 0x0b.
+// The next byte that may start a frame, at or behind `offset`.
+template <typename Frames>
 std::uint64_t NextCandidate(Window* window, std::uint64_t offset) {
   const ByteSpan bytes = window->At(offset);
   if (bytes.empty()) return UINT64_MAX;  // the file shrank
-  const auto found =
-      std::ranges::find_if(bytes, [](std::uint8_t byte) { return byte == 0xff || byte == 0x0b; });
+  const auto found = std::ranges::find_if(bytes, Frames::MayStart);
   return offset + static_cast<std::uint64_t>(found - bytes.begin());
 }
 
 template <typename Frames>
-absl::StatusOr<std::unique_ptr<Demuxer>> OpenFramed(MediaFile file, std::string title) {
-  Window window(file);
+absl::StatusOr<FramedAudio> IndexFrames(const ByteReader& reader) {
+  Window window(reader);
   std::optional<typename Frames::Header> first;
-  std::vector<IndexedUnit> units;
+  FramedAudio audio;
   std::uint64_t bytes = 0;
-  std::uint64_t offset = TagBytes(window.At(0));
-  while (offset < file.size() && units.size() < kIndexedUnitsMax && window.status().ok()) {
+  std::uint64_t offset = Frames::HeadBytes(window.At(0));
+  while (offset < reader.size && audio.units.size() < kIndexedUnitsMax && window.status().ok()) {
     const auto header = FrameAt<Frames>(&window, offset);
     if (!header || (first && !Frames::SameStream(*first, *header))) {
-      offset = NextCandidate(&window, offset + 1);
+      offset = NextCandidate<Frames>(&window, offset + 1);
       continue;
     }
     if (Frames::Plays(*header, window.At(offset).first(header->frame_bytes))) {
-      if (!first) first = header;
       const std::size_t wrapping = Frames::Wrapping(*header);
       const auto size = static_cast<std::uint32_t>(header->frame_bytes - wrapping);
-      units.push_back({.offset = offset + wrapping, .size = size, .random_access = true});
-      bytes += size;
+      if (Frames::StartsUnit(*header)) {
+        if (!first) first = header;
+        audio.units.push_back({.offset = offset + wrapping, .size = size, .random_access = true});
+        bytes += size;
+      } else if (!audio.units.empty() &&
+                 audio.units.back().offset + audio.units.back().size == offset &&
+                 audio.units.back().size < kAccessUnitBytesMax) {
+        audio.units.back().size += size;
+        bytes += size;
+      }
     }
     offset += header->frame_bytes;
   }
   if (!window.status().ok()) return window.status();
   if (!first) return absl::InvalidArgumentError(absl::StrCat("no ", Frames::kName, " frame found"));
-  MediaInfo info;
-  info.title = std::move(title);
-  Track& track = info.tracks.emplace_back();
+  Track& track = audio.track;
   if (absl::Status status = Frames::Describe(*first, &track); !status.ok()) return status;
-  const FrameGrid grid{.frame_samples = Frames::Samples(*first),
-                       .sample_rate = first->sample_rate,
-                       .clock_rate = track.clock_rate};
-  for (std::size_t i = 0; i < units.size(); ++i) {
-    units[i].pts = units[i].dts = grid.TimeOf(static_cast<std::int64_t>(i));
+  audio.grid = {.frame_samples = Frames::Samples(*first),
+                .sample_rate = first->sample_rate,
+                .clock_rate = track.clock_rate};
+  for (std::size_t i = 0; i < audio.units.size(); ++i) {
+    audio.units[i].pts = audio.units[i].dts = audio.grid.TimeOf(static_cast<std::int64_t>(i));
   }
-  const std::int64_t end = grid.TimeOf(static_cast<std::int64_t>(units.size()));
-  info.duration = track.DurationFromClock(end);
+  const std::int64_t end = audio.grid.TimeOf(static_cast<std::int64_t>(audio.units.size()));
   track.bit_rate = static_cast<std::uint32_t>(std::min<std::uint64_t>(
       bytes * 8 * track.clock_rate / static_cast<std::uint64_t>(end), UINT32_MAX));
-  return MakeIndexedDemuxer(std::move(file), std::move(info), std::move(units), grid.TimeOf(1));
+  return audio;
 }
 
 }  // namespace
 
+absl::StatusOr<FramedAudio> IndexFramedAudio(const ByteReader& bytes, Codec codec) {
+  if (codec == Codec::kAac) return IndexFrames<AdtsFrames>(bytes);
+  if (codec == Codec::kAc3) return IndexFrames<SelfFramed<Codec::kAc3>>(bytes);
+  if (codec == Codec::kEac3) return IndexFrames<SelfFramed<Codec::kEac3>>(bytes);
+  if (codec == Codec::kAmr) return IndexFrames<SelfFramed<Codec::kAmr>>(bytes);
+  if (codec == Codec::kAmrWb) return IndexFrames<SelfFramed<Codec::kAmrWb>>(bytes);
+  return IndexFrames<SelfFramed<Codec::kMpegAudio>>(bytes);
+}
+
 absl::StatusOr<std::unique_ptr<Demuxer>> OpenFramedAudioFile(MediaFile file, Codec codec,
                                                              std::string title) {
-  if (codec == Codec::kAac) return OpenFramed<AdtsFrames>(std::move(file), std::move(title));
-  if (codec == Codec::kAc3)
-    return OpenFramed<SelfFramed<Codec::kAc3>>(std::move(file), std::move(title));
-  return OpenFramed<SelfFramed<Codec::kMpegAudio>>(std::move(file), std::move(title));
+  const ByteReader bytes{file.size(), [&file](std::uint64_t offset, std::span<std::uint8_t> out) {
+                           return file.ReadAt(offset, out);
+                         }};
+  absl::StatusOr<FramedAudio> audio = IndexFramedAudio(bytes, codec);
+  if (!audio.ok()) return audio.status();
+  MediaInfo info;
+  info.title = std::move(title);
+  const std::int64_t end = audio->grid.TimeOf(static_cast<std::int64_t>(audio->units.size()));
+  info.duration = audio->track.DurationFromClock(end);
+  info.tracks.push_back(std::move(audio->track));
+  return MakeIndexedDemuxer(std::move(file), std::move(info), std::move(audio->units),
+                            audio->grid.TimeOf(1));
 }
 
 }  // namespace millrace

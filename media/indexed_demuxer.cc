@@ -12,19 +12,21 @@ namespace {
 class IndexedDemuxer final : public Demuxer {
  public:
   IndexedDemuxer(MediaFile file, MediaInfo info, std::vector<IndexedUnit> units,
-                 std::int64_t unit_duration)
+                 std::vector<std::int64_t> unit_durations, std::vector<FileRange> pieces)
       : file_(std::move(file)),
         info_(std::move(info)),
         units_(std::move(units)),
-        unit_duration_(unit_duration) {}
+        unit_durations_(std::move(unit_durations)),
+        pieces_(std::move(pieces)) {}
 
   const MediaInfo& info() const override { return info_; }
 
   absl::Status Seek(Duration time) override {
-    const Track& track = info_.tracks.front();
-    // One tick early: whether a unit is due before `time` is then the caller's comparison alone.
-    const std::int64_t wanted = track.ClockFromDuration(time) - 1;
-    const auto at = std::ranges::lower_bound(units_, wanted, {}, &IndexedUnit::dts);
+    // A little early: whether a unit is due before `time` is then the caller's comparison alone.
+    constexpr Duration kEarly = 1ms;
+    const auto at = std::ranges::lower_bound(units_, time - kEarly, {}, [this](const auto& unit) {
+      return info_.tracks[unit.track].DurationFromClock(unit.dts);
+    });
     // Decoding begins before npt 0 where pictures are reordered: the start is all of it.
     next_ = time <= Duration::zero() ? 0 : static_cast<std::size_t>(at - units_.begin());
     return absl::OkStatus();
@@ -34,16 +36,24 @@ class IndexedDemuxer final : public Demuxer {
     if (next_ >= units_.size()) return false;
     const IndexedUnit& entry = units_[next_];
     buffer_.resize(entry.size);
-    absl::StatusOr<std::size_t> got = file_.ReadAt(entry.offset, buffer_);
-    if (!got.ok()) return got.status();
-    if (*got != entry.size) {
-      return absl::DataLossError(
-          absl::StrCat("file shrank: ", entry.size, " bytes at ", entry.offset, " are gone"));
+    std::size_t filled = 0;
+    for (std::size_t piece = 0; filled < entry.size; ++piece) {
+      const FileRange range = entry.split ? pieces_[entry.offset + piece]
+                                          : FileRange{entry.offset, entry.offset + entry.size};
+      const auto part = std::span(buffer_).subspan(filled, range.end - range.begin);
+      absl::StatusOr<std::size_t> got = file_.ReadAt(range.begin, part);
+      if (!got.ok()) return got.status();
+      if (*got != part.size()) {
+        return absl::DataLossError(
+            absl::StrCat("file shrank: ", part.size(), " bytes at ", range.begin, " are gone"));
+      }
+      filled += part.size();
     }
     ++next_;
-    *unit = {.pts = entry.pts,
+    *unit = {.track = entry.track,
+             .pts = entry.pts,
              .dts = entry.dts,
-             .duration = unit_duration_,
+             .duration = unit_durations_[entry.track],
              .random_access = entry.random_access,
              .data = buffer_};
     return true;
@@ -53,7 +63,8 @@ class IndexedDemuxer final : public Demuxer {
   const MediaFile file_;
   const MediaInfo info_;
   const std::vector<IndexedUnit> units_;
-  const std::int64_t unit_duration_;
+  const std::vector<std::int64_t> unit_durations_;
+  const std::vector<FileRange> pieces_;
   std::size_t next_ = 0;
   std::vector<std::uint8_t> buffer_;
 };
@@ -64,7 +75,19 @@ std::unique_ptr<Demuxer> MakeIndexedDemuxer(MediaFile file, MediaInfo info,
                                             std::vector<IndexedUnit> units,
                                             std::int64_t unit_duration) {
   return std::make_unique<IndexedDemuxer>(std::move(file), std::move(info), std::move(units),
-                                          unit_duration);
+                                          std::vector<std::int64_t>{unit_duration},
+                                          std::vector<FileRange>());
+}
+
+std::unique_ptr<Demuxer> MakeIndexedDemuxer(MediaFile file, MediaInfo info,
+                                            std::vector<IndexedUnit> units,
+                                            std::vector<std::int64_t> unit_durations,
+                                            std::vector<FileRange> pieces) {
+  std::ranges::stable_sort(units, {}, [&info](const IndexedUnit& unit) {
+    return info.tracks[unit.track].DurationFromClock(unit.dts);
+  });
+  return std::make_unique<IndexedDemuxer>(std::move(file), std::move(info), std::move(units),
+                                          std::move(unit_durations), std::move(pieces));
 }
 
 }  // namespace millrace

@@ -41,6 +41,16 @@ std::string_view CodecName(Codec codec) {
       return "MPEG video";
     case Codec::kMotionJpeg:
       return "Motion JPEG";
+    case Codec::kH263:
+      return "H.263";
+    case Codec::kTheora:
+      return "Theora";
+    case Codec::kJpeg2000:
+      return "JPEG 2000";
+    case Codec::kDv:
+      return "DV";
+    case Codec::kMpegTs:
+      return "MPEG transport stream";
     case Codec::kAac:
       return "AAC";
     case Codec::kMpegAudio:
@@ -57,17 +67,36 @@ std::string_view CodecName(Codec codec) {
       return "G.711 A-law";
     case Codec::kLinearPcm:
       return "linear PCM";
+    case Codec::kEac3:
+      return "E-AC-3";
+    case Codec::kAmr:
+      return "AMR";
+    case Codec::kAmrWb:
+      return "AMR-WB";
+    case Codec::kG722:
+      return "G.722";
+    case Codec::kG726:
+      return "G.726";
+    case Codec::kSpeex:
+      return "Speex";
+    case Codec::kT140:
+      return "T.140 text";
+    case Codec::kKlv:
+      return "KLV";
   }
   return "unknown";
 }
 
 MediaKind KindOf(Codec codec) {
-  return codec < Codec::kAac ? MediaKind::kVideo : MediaKind::kAudio;
+  if (codec < Codec::kAac) return MediaKind::kVideo;
+  if (codec < Codec::kT140) return MediaKind::kAudio;
+  return codec == Codec::kT140 ? MediaKind::kText : MediaKind::kData;
 }
 
 std::uint32_t RtpClockRate(Codec codec, std::uint32_t sample_rate) {
   if (codec == Codec::kMpegAudio) return 90000;
   if (codec == Codec::kOpus) return 48000;
+  if (codec == Codec::kG722) return 8000;  // RFC 3551 section 4.5.2
   return sample_rate;
 }
 

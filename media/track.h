@@ -10,7 +10,7 @@
 
 namespace millrace {
 
-// Video first: KindOf compares.
+// Video first, then audio, text, data: KindOf compares.
 enum class Codec {
   kH264,
   kH265,
@@ -20,6 +20,11 @@ enum class Codec {
   kMpeg4Video,  // part 2
   kMpegVideo,   // MPEG-1 and MPEG-2
   kMotionJpeg,
+  kH263,
+  kTheora,
+  kJpeg2000,
+  kDv,
+  kMpegTs,  // a whole transport stream, whatever is in it
   kAac,
   kMpegAudio,  // MPEG-1, -2 and -2.5, layers I to III
   kAc3,
@@ -28,8 +33,16 @@ enum class Codec {
   kPcmu,
   kPcma,
   kLinearPcm,
+  kEac3,
+  kAmr,
+  kAmrWb,
+  kG722,
+  kG726,
+  kSpeex,
+  kT140,  // text
+  kKlv,   // SMPTE 336M metadata
 };
-enum class MediaKind { kVideo, kAudio };
+enum class MediaKind { kVideo, kAudio, kText, kData };
 
 std::string_view CodecName(Codec codec);  // "H.264"
 MediaKind KindOf(Codec codec);
@@ -47,8 +60,8 @@ struct FrameRate {
   std::uint32_t numerator = 0, denominator = 1;  // 0: unknown
 };
 
-// Times of a track are counts of its RTP clock: 90 kHz for video and MPEG audio, 48 kHz for Opus,
-// the sample rate for other audio. They count exactly; nothing goes through microseconds.
+// Times of a track are counts of its RTP clock: 90 kHz for video, MPEG audio and metadata, 48 kHz
+// for Opus, 8 kHz for G.722, the sample rate for other audio, 1 kHz for text. They count exactly.
 struct Track {
   Codec codec = Codec::kH264;
   std::uint32_t clock_rate = 90000;  // Hz
@@ -67,12 +80,14 @@ struct Track {
   std::uint32_t channels = 0;
   std::uint32_t sample_rate = 0;   // Hz; 0: as the clock
   std::uint32_t sample_bytes = 0;  // linear PCM: of one channel's sample, 1 (unsigned), 2 or 3
-  bool little_endian = false;      // linear PCM: in the file; in packets it is never
+  bool little_endian = false;      // linear PCM, G.726: in the file, whatever it is in packets
 
   // What a decoder needs to begin, as the codec's mapping to MP4 or Matroska has it. AAC:
   // AudioSpecificConfig (ISO 14496-3 section 1.6.2.1). MPEG-4 video: the headers down to the video
   // object layer's (ISO 14496-2 section 6.2). Vorbis: the three header packets, laced: 2, the first
-  // two's sizes in bytes of up to 255, then the packets.
+  // two's sizes in bytes of up to 255, then the packets; Theora: as Vorbis. DV: the first 55 DIF
+  // blocks of a frame. JPEG 2000: a picture's bytes up to its first SOT marker and that marker's
+  // length, included. G.726: a byte, the bits of a code word.
   Bytes config;
 
   // Rounds to nearest.

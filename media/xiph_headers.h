@@ -21,4 +21,8 @@ struct XiphHeaders {
 // Nothing when the lacing is damaged: another count, a size without end, packets beyond the end.
 std::optional<XiphHeaders> ReadXiphHeaders(ByteSpan laced);
 
+// Of the headers in either framing that libavformat gives: laced, as here, or, from an Ogg file
+// with Theora, each packet behind its size in two bytes. Laced then; empty when they are damaged.
+Bytes LacedXiphHeaders(ByteSpan headers);
+
 }  // namespace millrace

@@ -24,6 +24,11 @@ namespace millrace {
 namespace {
 
 constexpr std::size_t kLoaderThreads = 2;
+// At least three disks or servers of files may stall at once, and mostly six, before others wait.
+constexpr std::size_t kLoaderSpareThreads = 6;
+// Of a folder, looked at to say how much is served. A hundred thousand files on a slow disk are not
+// waited for.
+constexpr std::size_t kEntriesCountedMax = 10'000;
 // Fewer connections than this are no server.
 constexpr std::size_t kConnectionsMin = 16;
 
@@ -136,7 +141,7 @@ absl::StatusOr<std::unique_ptr<ServerProcess>> ServerProcess::Start(const Server
 
   const LiveOptions live = LiveOptionsOf(options);
   parts->live = std::make_unique<LiveTable>(live, &parts->live_random);
-  parts->loader = std::make_unique<ThreadLoader>(kLoaderThreads);
+  parts->loader = std::make_unique<ThreadLoader>(kLoaderThreads, kLoaderSpareThreads);
   BackendOptions backend_options;
   backend_options.sockets_max = static_cast<std::uint32_t>(shared.limits.sockets());
   if (options.zero_copy != "off") {
@@ -181,8 +186,9 @@ absl::StatusOr<std::unique_ptr<ServerProcess>> ServerProcess::Start(const Server
   LogInfo("{} shards, backend {} ({})", shards,
           choice->kind == BackendKind::kUring ? "io_uring" : "epoll", choice->reason);
   for (std::size_t i = 0; i < p.library->size(); ++i) {
-    LogInfo("serving {}: {} assets, at /{}", p.library->root(i).folder,
-            p.library->catalog(i).CountAssets(), p.library->root(i).prefix);
+    const Catalog::AssetCount count = p.library->catalog(i).CountAssets(kEntriesCountedMax);
+    LogInfo("serving {}: {}{} assets, at /{}", p.library->root(i).folder,
+            count.complete ? "" : "more than ", count.assets, p.library->root(i).prefix);
   }
   LogInfo("{}", PublishingText(live));
   LogInfo("limits: {} connections and {} sessions per shard, cache {} MiB, session time-out {} s",

@@ -15,6 +15,12 @@ std::int64_t FirstTickNotBefore(Duration t, std::uint32_t clock_rate) {
   return seconds.count() * rate + (rest_ns * rate + 999'999'999) / 1'000'000'000;
 }
 
+// A frame of these is never cut: its packet is as large as it takes.
+std::size_t PacketBytesOf(Codec codec, std::size_t packet_bytes) {
+  const bool whole = codec == Codec::kOpus || codec == Codec::kSpeex;
+  return whole ? std::max(packet_bytes, kPacketBytesDefault) : packet_bytes;
+}
+
 // Where a seek for block 0 goes: far enough before npt 0 for any reordering of frames.
 constexpr Duration kBeforeTheStart = -60s;
 
@@ -39,8 +45,8 @@ class BlockReader::Fill {
       const std::uint32_t rate = stream.track.clock_rate;
       streams_.push_back(Stream{
           FirstTickNotBefore(start_, rate), FirstTickNotBefore(end, rate),
-          FirstTickNotBefore(end + kInterleaveMargin, rate), false,
-          MakePacketizer(stream.track, packet_bytes),
+          FirstTickNotBefore(end + kInterleaveMargin, rate), KindOf(stream.track.codec), false,
+          MakePacketizer(stream.track, PacketBytesOf(stream.track.codec, packet_bytes)),
           PacketBlockBuilder({stream.payload_type, stream.ssrc, stream.first_timestamp, rate},
                              start_, first_sequences[i], burst_packets)});
     }
@@ -57,7 +63,8 @@ class BlockReader::Fill {
     Stream& stream = streams_[unit.track];
     if (unit.dts < stream.first_tick && !first_) return Place::kBefore;
     if (unit.dts < stream.end_tick) return Place::kInside;
-    if (unit.dts >= stream.margin_tick) beyond_left_ = 0;
+    const bool steady = stream.kind == MediaKind::kVideo || stream.kind == MediaKind::kAudio;
+    if (steady && unit.dts >= stream.margin_tick) beyond_left_ = 0;
     if (!std::exchange(stream.is_beyond, true) && beyond_left_ > 0) --beyond_left_;
     return Place::kBeyond;
   }
@@ -89,7 +96,8 @@ class BlockReader::Fill {
     std::int64_t first_tick;   // the block's first, in the track's clock
     std::int64_t end_tick;     // the first beyond it
     std::int64_t margin_tick;  // the first that ends the wait for other tracks
-    bool is_beyond;            // has delivered a unit beyond the block
+    MediaKind kind;
+    bool is_beyond;  // has delivered a unit beyond the block
     std::unique_ptr<Packetizer> packetizer;
     PacketBlockBuilder builder;
   };
@@ -120,7 +128,9 @@ absl::StatusOr<std::unique_ptr<BlockSet>> BlockReader::Read(
         demuxer_->Seek(number == 0 ? kBeforeTheStart : number * kBlockDuration);
     if (!sought.ok()) return sought;
   }
-  Fill fill(presentation, number, first_sequences, packet_bytes_, burst_packets_);
+  const std::size_t wanted = presentation.packet_bytes();
+  const std::size_t packet_bytes = wanted != 0 ? std::min(wanted, packet_bytes_) : packet_bytes_;
+  Fill fill(presentation, number, first_sequences, packet_bytes, burst_packets_);
   const absl::Status read = ReadUnits(fill);
   if (!read.ok()) return read;
   next_block_ = number + 1;

@@ -5,8 +5,9 @@
 // where frames are reordered), the last block everything to the end of the file.
 //
 // The tracks of a file are interleaved, so a block is complete only when every track has delivered
-// a unit at or beyond its end, or the file has ended, or some track is kInterleaveMargin beyond
-// (the others may be sparse or over). What was read too far is kept for the next block.
+// a unit at or beyond its end, or the file has ended, or some track of video or audio is
+// kInterleaveMargin beyond (the others may be sparse or over). What was read too far is kept for
+// the next block.
 //
 // Shard: none; loader threads, one at a time.
 // Invariant: the packets of a block depend on the file alone, never on how its reader came there.

@@ -169,11 +169,11 @@ void BlockReaderPool::LogLosses(const Presentation& presentation, const BlockRea
   }
   if (late) {
     LogWarn("{}: frames lie more than {} s apart from other tracks' in the file; they are left out",
-            presentation.path, kInterleaveMargin / 1s);
+            presentation.file(), kInterleaveMargin / 1s);
   }
-  if (malformed) LogWarn("{}: has damaged frames, sent as far as sound", presentation.path);
+  if (malformed) LogWarn("{}: has damaged frames, sent as far as sound", presentation.file());
   if (cut) {
-    LogWarn("{}: goes on long after its stated end; the rest is left out", presentation.path);
+    LogWarn("{}: goes on long after its stated end; the rest is left out", presentation.file());
   }
 }
 

@@ -36,6 +36,7 @@ class PacketCache::Entry final : public LoadJob {
  public:
   void Run(std::size_t lane) override { cache->Load(this, lane); }
   void Cancel() override { cache->Abandon(this); }
+  std::uint64_t file() const override { return FileNumber(presentation->path); }
 
   Entry* next = nullptr;  // in held_, waiting_ or free_
   Entry* previous = nullptr;
@@ -172,14 +173,17 @@ BlockRef PacketCache::Acquire(const PresentationRef& presentation, std::uint32_t
 }
 
 void PacketCache::Load(Entry* entry, std::size_t lane) {
-  entry = StartLoad(entry);
-  if (entry == nullptr) return;
-  FinishLoad(entry, source_->ReadBlock(entry->presentation, entry->key.number), lane);
+  Entry* older = nullptr;
+  if (StartLoad(entry, &older)) {
+    FinishLoad(entry, source_->ReadBlock(entry->presentation, entry->key.number), lane);
+  } else if (older != nullptr) {
+    loader_->Submit(older);
+  }
 }
 
-// Makes room and says which entry to read, perhaps an older one than asked for; null when there is
-// no room.
-PacketCache::Entry* PacketCache::StartLoad(Entry* entry) {
+// Makes room to read `entry`. False: there is none, or it is the turn of one that waited before it,
+// to be submitted. Not read here instead: the loader knows which file a job reads.
+bool PacketCache::StartLoad(Entry* entry, Entry** older) {
   std::vector<BlockRef> victims;
   std::optional<std::size_t> unseen;
   for (;;) {
@@ -188,9 +192,12 @@ PacketCache::Entry* PacketCache::StartLoad(Entry* entry) {
     if (!unseen.has_value()) {
       unseen = held_.size();
       if (free_.size() < kFreeEntriesLow) AddSlab();
-      if (!waiting_.empty()) {  // invariant 6
+      const bool waited = entry->turn != 0;
+      if (!waiting_.empty() && (!waited || waiting_.front()->turn < entry->turn)) {  // invariant 6
         Enqueue(entry);
-        entry = waiting_.PopFront();
+        --submitted_;
+        *older = TakeWaiting();
+        return false;
       }
     }
     Evict(&*unseen, &victims);
@@ -198,14 +205,14 @@ PacketCache::Entry* PacketCache::StartLoad(Entry* entry) {
     if (stats_.bytes < bytes_max_ || idle) {
       ++running_;
       ++stats_.loads;
-      return entry;
+      return true;
     }
     if (*unseen == 0) {
       Enqueue(entry);
       --submitted_;
       ++stats_.waits_for_room;
       waiting_count_.store(waiting_.size(), std::memory_order_relaxed);
-      return nullptr;
+      return false;
     }
   }
 }

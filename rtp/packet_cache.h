@@ -190,7 +190,7 @@ class PacketCache {
 
   // Loader threads.
   void Load(Entry* entry, std::size_t lane);
-  Entry* StartLoad(Entry* entry);
+  bool StartLoad(Entry* entry, Entry** older);
   void FinishLoad(Entry* entry, absl::StatusOr<std::unique_ptr<BlockSet>> result, std::size_t lane);
   void Abandon(Entry* entry);
 

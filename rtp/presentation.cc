@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "media/asset_name.h"
 #include "rtp/packet_block.h"
 #include "rtp/payload/payload_format.h"
 
@@ -62,6 +63,10 @@ std::uint32_t DistinctSsrc(const std::vector<RtpStream>& taken, Random& random) 
 
 }  // namespace
 
+std::string_view Presentation::file() const { return SplitAssetName(path).path; }
+
+std::size_t Presentation::packet_bytes() const { return SplitAssetName(path).packet_bytes; }
+
 std::uint32_t Presentation::block_count() const {
   if (duration <= Duration::zero()) return 1;
   const std::int64_t blocks = (duration.count() - 1) / kBlockDuration.count() + 1;
@@ -69,10 +74,8 @@ std::uint32_t Presentation::block_count() const {
 }
 
 std::size_t Presentation::lead_stream() const {
-  for (std::size_t i = 0; i < streams.size(); ++i) {
-    if (KindOf(streams[i].track.codec) == MediaKind::kVideo) return i;
-  }
-  return 0;
+  const auto kind_of = [](const RtpStream& stream) { return KindOf(stream.track.codec); };
+  return static_cast<std::size_t>(std::ranges::min_element(streams, {}, kind_of) - streams.begin());
 }
 
 Presentation MakePresentation(std::string path, const AssetIdentity& identity, std::uint64_t id,

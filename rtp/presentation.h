@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/clock.h"
@@ -28,7 +29,7 @@ struct RtpStream {
 };
 
 struct Presentation {
-  std::string path;        // relative to the root, decoded
+  std::string path;        // its AssetName
   AssetIdentity identity;  // a changed file makes a new presentation
   std::uint64_t id = 0;    // process-wide, never reused: the cache's key
   std::string title;       // see MediaInfo
@@ -39,9 +40,14 @@ struct Presentation {
   std::uint64_t sdp_session_id = 0;
   std::uint64_t sdp_version = 0;
 
+  // Relative to the root, decoded; for people.
+  std::string_view file() const;
+  // What no packet may exceed; 0: the usual.
+  std::size_t packet_bytes() const;
   // Number of blocks of each stream, at least 1.
   std::uint32_t block_count() const;
-  // Index of the stream that decides where decoding can start: the first video stream, else 0.
+  // Index of the stream that decides where decoding can start: the first of video, or else of
+  // audio, or else of what there is.
   std::size_t lead_stream() const;
 };
 

@@ -8,6 +8,7 @@
 #include "absl/hash/hash.h"
 #include "absl/strings/string_view.h"
 #include "core/logging.h"
+#include "media/asset_name.h"
 #include "rtp/loader_inbox.h"
 #include "rtp/waiter_table.h"
 
@@ -36,6 +37,7 @@ class PresentationStore::Entry final : public LoadJob {
   // The store has destroyed this entry, or submitted it anew, when Finish returns.
   void Run(std::size_t lane) override { store->Finish(this, store->Look(this), lane); }
   void Cancel() override { store->Abandon(this); }
+  std::uint64_t file() const override { return FileNumber(path); }
 
   Entry* next = nullptr;  // in open_
   Entry* previous = nullptr;
@@ -174,7 +176,9 @@ absl::StatusOr<PresentationRef> PresentationStore::OpenFile(const std::string& p
     presentation = std::make_shared<const Presentation>(
         MakePresentation(path, identity, ++last_id_, (*demuxer)->info(), *random_));
   }
-  for (const std::string& line : (*demuxer)->info().left_out) LogWarn("{}: {}", path, line);
+  for (const std::string& line : (*demuxer)->info().left_out) {
+    LogWarn("{}: {}", presentation->file(), line);
+  }
   readers_.Donate(presentation, *std::move(demuxer));
   return presentation;
 }
@@ -182,7 +186,7 @@ absl::StatusOr<PresentationRef> PresentationStore::OpenFile(const std::string& p
 void PresentationStore::Finish(Entry* entry, absl::StatusOr<PresentationRef> result,
                                std::size_t lane) {
   if (!result.ok() && WorthLogging(result.status())) {
-    LogWarn("{}: {}", entry->path, std::string(result.status().message()));
+    LogWarn("{}: {}", SplitAssetName(entry->path).path, std::string(result.status().message()));
   }
   // Freed outside the lock.
   PresentationRef replaced;

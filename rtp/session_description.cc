@@ -29,11 +29,24 @@ std::string FrameRateText(const FrameRate& rate) {
   return text;
 }
 
-void AppendMediaSection(const RtpStream& stream, std::size_t index, std::string* sdp) {
+const char* MediaName(MediaKind kind) {
+  switch (kind) {
+    case MediaKind::kVideo:
+      return "video";
+    case MediaKind::kAudio:
+      return "audio";
+    case MediaKind::kText:
+      return "text";
+    case MediaKind::kData:
+      break;
+  }
+  return "application";
+}
+
+void AppendMediaSection(const RtpStream& stream, const std::string& control, std::string* sdp) {
   const Track& track = stream.track;
   const int type = stream.payload_type;
-  const char* kind = KindOf(track.codec) == MediaKind::kVideo ? "video" : "audio";
-  absl::StrAppend(sdp, "m=", kind, " 0 RTP/AVP ", type, "\r\n");
+  absl::StrAppend(sdp, "m=", MediaName(KindOf(track.codec)), " 0 RTP/AVP ", type, "\r\n");
   if (track.bit_rate != 0) {
     absl::StrAppend(sdp, "b=AS:", (std::uint64_t{track.bit_rate} + 999) / 1000, "\r\n");
   }
@@ -48,22 +61,27 @@ void AppendMediaSection(const RtpStream& stream, std::size_t index, std::string*
   if (track.width != 0 && track.height != 0) {
     absl::StrAppend(sdp, "a=x-dimensions:", track.width, ",", track.height, "\r\n");
   }
-  absl::StrAppend(sdp, "a=control:", ControlName(index), "\r\n");
+  absl::StrAppend(sdp, "a=control:", control, "\r\n");
 }
 
 }  // namespace
 
 std::string ControlName(std::size_t index) { return absl::StrCat("trackID=", index + 1); }
 
-std::string DescribePresentation(const Presentation& presentation, const Endpoint& server) {
-  const std::string_view path = presentation.path;
+std::string DescribePresentation(const Presentation& presentation, const Endpoint& server,
+                                 const PresentationView& view) {
+  const std::string_view path = presentation.file();
   std::string sdp =
       SessionSection(presentation.sdp_session_id, presentation.sdp_version, server,
                      presentation.title.empty() ? path.substr(path.rfind('/') + 1)
                                                 : std::string_view(presentation.title),
-                     RangeText(presentation.duration));
+                     view.live      ? "npt=now-"
+                     : view.endless ? "npt=0-"
+                                    : RangeText(presentation.duration - view.start));
   for (std::size_t i = 0; i < presentation.streams.size(); ++i) {
-    AppendMediaSection(presentation.streams[i], i, &sdp);
+    AppendMediaSection(presentation.streams[i],
+                       absl::StrCat(view.control_prefix, ControlName(i), view.control_suffix),
+                       &sdp);
   }
   return sdp;
 }

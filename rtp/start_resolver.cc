@@ -28,10 +28,22 @@ bool StartResolver::Begin(PresentationRef presentation, std::vector<std::size_t>
   presentation_ = std::move(presentation);
   streams_ = std::move(streams);
   points_.resize(streams_.size());
-  const auto lead = std::find(streams_.begin(), streams_.end(), presentation_->lead_stream());
-  lead_ = lead == streams_.end() ? 0 : static_cast<std::size_t>(lead - streams_.begin());
+  const auto kind_of = [this](std::size_t stream) {
+    return KindOf(presentation_->streams[stream].track.codec);
+  };
+  auto lead = std::find(streams_.begin(), streams_.end(), presentation_->lead_stream());
+  if (lead == streams_.end()) lead = std::ranges::min_element(streams_, {}, kind_of);
+  lead_ = static_cast<std::size_t>(lead - streams_.begin());
   time_ = time;
   number_ = BlockAt(*presentation_, time);
+  const MediaKind kind = kind_of(streams_[lead_]);
+  if (kind == MediaKind::kText || kind == MediaKind::kData) {
+    // The one before may lie far back, and nothing needs it.
+    lead_ = streams_.size();
+    range_start_ = std::max(time, Duration(0s));
+    phase_ = Phase::kOthers;
+    return Step();
+  }
   const auto& table = presentation_->random_access;
   if (!table.empty() && streams_[lead_] == presentation_->lead_stream()) {
     const auto after = std::upper_bound(table.begin(), table.end(), time);

@@ -38,7 +38,7 @@ class StartResolver : private BlockWaiter {
   bool pending() const { return phase_ == Phase::kLead || phase_ == Phase::kOthers; }
 
   // --- Results. Exactly the presentation time of the first access unit of the leading stream, or 0
-  // at the start of the media.
+  // at the start of the media, or where text and metadata are asked for alone, the time itself.
   Duration range_start() const { return range_start_; }
   // One per stream given to Begin, in its order; taken once.
   std::vector<StartPoint> TakePoints() { return std::move(points_); }

@@ -1,8 +1,7 @@
 #include "rtp/payload/mpeg4_video.h"
 
-#include "media/bitstream.h"
 #include "media/start_code.h"
-#include "rtp/payload/fragments.h"
+#include "rtp/payload/frame_packetizer.h"
 #include "rtp/sdp_text.h"
 
 namespace millrace {
@@ -20,26 +19,12 @@ int ProfileAndLevel(ByteSpan config) {
   return kProfileAndLevelDefault;
 }
 
-class Mpeg4VideoPacketizer final : public Packetizer {
- public:
-  Mpeg4VideoPacketizer(const Track& track, std::size_t packet_bytes)
-      : track_(track), payload_max_(PayloadBytesMax(packet_bytes)) {}
+struct Mpeg4VideoFrames {
+  static constexpr std::size_t kHeaderBytes = 0;
 
-  bool Packetize(const AccessUnit& unit, PacketBlockBuilder& out) override {
-    if (unit.data.empty()) return false;
-    out.BeginUnit(unit.pts, track_.DurationFromClock(unit.dts),
-                  track_.DurationFromClock(unit.duration), unit.random_access);
-    AddFragments(unit.data, /*header_bytes=*/0, payload_max_, out,
-                 [](const Fragment&, std::uint8_t*) {});
-    out.EndUnit(/*marker=*/true);
-    return true;
-  }
+  static bool IsFrame(ByteSpan bytes) { return !bytes.empty(); }
 
-  void Flush(PacketBlockBuilder&) override {}
-
- private:
-  const Track track_;
-  const std::size_t payload_max_;
+  static void WriteHeader(const Fragment&, const AccessUnit&, std::uint8_t*) {}
 };
 
 std::string Encoding(const Track& /*track*/) { return "MP4V-ES/90000"; }
@@ -50,13 +35,10 @@ std::string Parameters(const Track& track) {
   return text;
 }
 
-std::unique_ptr<Packetizer> Make(const Track& track, std::size_t packet_bytes) {
-  return std::make_unique<Mpeg4VideoPacketizer>(track, packet_bytes);
-}
-
 }  // namespace
 
-const PayloadFormat kMpeg4VideoFormat = {
-    .encoding = Encoding, .make_packetizer = Make, .parameters = Parameters};
+const PayloadFormat kMpeg4VideoFormat = {.encoding = Encoding,
+                                         .make_packetizer = MakeFramePacketizer<Mpeg4VideoFrames>,
+                                         .parameters = Parameters};
 
 }  // namespace millrace

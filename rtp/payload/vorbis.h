@@ -4,11 +4,8 @@
 // follow one another without a gap and together last at most 100 ms. One larger than the payload is
 // cut into fragments that it shares with no other. The marker is 0 (section 2.1).
 //
-// The configuration is one packed header (section 3.2.1), named by a hash of what is in it so that
-// every packetizer of a track gives its packets the same Ident and a changed file another. Of the
-// comment header only the frame is sent: the decoder needs none of its words, yet libvorbis refuses
-// to begin without one, and so GStreamer stops at an empty one. A track whose headers are damaged,
-// or too long to be told in 16 bits, has no parameters and the Ident 0.
+// A track whose headers are damaged, or too long to be told in 16 bits, has no parameters and the
+// Ident 0. See rtp/payload/xiph.h.
 #pragma once
 
 #include <cstddef>

@@ -43,7 +43,24 @@ VP9 = ["-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-b:v", 
 # FFmpeg's own tables are better than those that the payload format knows.
 JPEG = ["-c:v", "mjpeg", "-huffman", "default", "-pix_fmt", "yuvj420p", "-q:v", "5"]
 MP3 = ["-c:a", "libmp3lame", "-b:a", "128k"]
+THEORA = ["-c:v", "libtheora", "-b:v", "1M", "-g", "25"]
+# Of groups of blocks with start codes, and without.
+H263 = ["-vf", "scale=352:288", "-c:v", "h263", "-ps", "500", "-b:v", "1M", "-g", "12"]
+H263P = ["-c:v", "h263p", "-b:v", "1M", "-g", "12"]
+DV = ["-vf", "scale=720:576", "-pix_fmt", "yuv420p", "-c:v", "dvvideo"]
+J2K = ["-c:v", "jpeg2000", "-format", "j2k", "-tile_width", "128", "-tile_height", "128"]
 H264 = ["-c:v", "libx264", "-preset", "ultrafast", "-g", "25", "-pix_fmt", "yuv420p"]
+
+BY_HAND = ["sine"]  # there is no encoder
+
+
+def amr(wideband):
+    """Frames of every type of speech in turn; what they say is noise."""
+    octets = [17, 23, 32, 36, 40, 46, 50, 58, 60] if wideband else [12, 13, 15, 17, 19, 20, 26, 31]
+    frames = [bytes([kind << 3 | 4]) + bytes((i * 7 + kind) % 256 for i in range(octets[kind]))
+              for kind in (number % len(octets) for number in range(SECONDS * 50))]
+    return (b"#!AMR-WB\n" if wideband else b"#!AMR\n") + b"".join(frames)
+
 
 # name: (ffmpeg arguments, GStreamer's depayloader by medium)
 FORMATS = {
@@ -58,6 +75,18 @@ FORMATS = {
                                                             "a": "rtpac3depay"}),
     "mpeg1_mp2.mkv": (both(["-c:v", "mpeg1video", "-b:v", "1M", "-g", "12", "-bf", "2"],
                            ["-c:a", "mp2"]), {"v": "rtpmpvdepay", "a": "rtpmpadepay"}),
+    "mpeg1_mp2.mpg": (both(["-c:v", "mpeg1video", "-b:v", "1M", "-g", "12", "-bf", "2"],
+                           ["-c:a", "mp2"]), {"v": "rtpmpvdepay", "a": "rtpmpadepay"}),
+    "mpeg2_ac3.vob": (both(MPEG2, ["-c:a", "ac3"], 48000), {"v": "rtpmpvdepay",
+                                                            "a": "rtpac3depay"}),
+    "mpeg4_mp3.avi": (both(MP4V, MP3), {"v": "rtpmp4vdepay", "a": "rtpmpadepay"}),
+    "xvid_ac3.avi": (both([*MP4V, "-vtag", "xvid"], ["-c:a", "ac3"], 48000),
+                     {"v": "rtpmp4vdepay", "a": "rtpac3depay"}),
+    "jpeg_pcm.avi": (both(JPEG, ["-c:a", "pcm_s16le"]), {"a": "rtpL16depay"}),
+    "mpeg4_mp3.asf": (both(MP4V, MP3), {"v": "rtpmp4vdepay", "a": "rtpmpadepay"}),
+    "raw.m4e": (video(*MP4V, "-f", "m4v"), {"v": "rtpmp4vdepay"}),
+    "raw.m2v": (video(*MPEG2, "-f", "mpeg2video"), {"v": "rtpmpvdepay"}),
+    "raw.mjpg": (video(*JPEG, "-f", "mjpeg"), {}),
     "h264_mp3.flv": (both(H264, MP3), {"a": "rtpmpadepay"}),
     "h264_opus.mkv": (both(H264, ["-c:a", "libopus"], 48000), {"a": "rtpopusdepay"}),
     "h264_pcm.mov": (both(H264, ["-c:a", "pcm_s16be"]), {"a": "rtpL16depay"}),
@@ -68,31 +97,53 @@ FORMATS = {
                               {"a": "rtpmpadepay"}),
     "bare.ac3": (audio("-c:a", "ac3", rate=48000), {"a": "rtpac3depay"}),
     "jpeg_pcm.mov": (both(JPEG, ["-c:a", "pcm_s16be"]), {"a": "rtpL16depay"}),
+    # GStreamer's depayloader pads each picture with zeros.
+    "h263.3gp": (video(*H263), {}),
+    "h263p.mov": (video(*H263P), {}),
+    "h263_mp3.mkv": (both(H263, MP3), {"a": "rtpmpadepay"}),
+    "theora_vorbis.ogv": (both(THEORA, ["-c:a", "libvorbis"]), {"v": "rtptheoradepay",
+                                                                "a": "rtpvorbisdepay"}),
+    "theora.mkv": (video(*THEORA), {"v": "rtptheoradepay"}),
+    "dv.mov": (video(*DV), {"v": "rtpdvdepay"}),
+    # As a tape has it, sound in its frames.
+    "tape.dv": (both([*DV[:-2], "-ac", "2", "-ar", "48000"], []), {"v": "rtpdvdepay"}),
+    "j2k.mov": (video(*J2K), {"v": "rtpj2kdepay"}),
+    "j2k_420.mkv": (video(*J2K[:4], "-pix_fmt", "yuv420p"), {"v": "rtpj2kdepay"}),
     "linear.wav": (audio("-c:a", "pcm_s16le"), {"a": "rtpL16depay"}),
     "linear_24.wav": (audio("-c:a", "pcm_s24le", rate=48000), {"a": "rtpL24depay"}),
     "linear_8.wav": (audio("-c:a", "pcm_u8", rate=16000, layout="mono"),
                      {"a": "rtpL8depay"}),
     "linear.aiff": (audio("-c:a", "pcm_s16be", layout="mono"), {"a": "rtpL16depay"}),
     "mulaw.wav": (audio("-c:a", "pcm_mulaw", rate=8000, layout="mono"), {"a": "rtppcmudepay"}),
+    "g722.wav": (audio("-c:a", "g722", rate=16000, layout="mono"), {"a": "rtpg722depay"}),
+    "g722.mka": (audio("-c:a", "g722", rate=16000, layout="mono"), {"a": "rtpg722depay"}),
+    **{f"g726_{rate}.wav": (audio("-c:a", "g726", "-b:a", f"{rate}k", rate=8000, layout="mono"), {})
+       for rate in (16, 24, 32, 40)},
+    "speex.ogg": (audio("-c:a", "libspeex", rate=16000, layout="mono"), {"a": "rtpspeexdepay"}),
+    "narrow.amr": (BY_HAND, {"a": "rtpamrdepay"}),
+    "wide.awb": (BY_HAND, {"a": "rtpamrdepay"}),
     "alaw.au": (audio("-c:a", "pcm_alaw", rate=8000, layout="mono"), {"a": "rtppcmadepay"}),
 }
 
 # As they stand on the wire (RFC 3551 section 4.5: network byte order).
-SWAPPED = {"linear.wav": "pcm_s16be", "linear_24.wav": "pcm_s24be"}
+SWAPPED = {"linear.wav": "pcm_s16be", "jpeg_pcm.avi": "pcm_s16be", "linear_24.wav": "pcm_s24be"}
+# Packed the other way in the file: what the words say is compared.
+DECODED = {f"g726_{rate}.wav" for rate in (16, 24, 32, 40)}
 # GStreamer's puts the header packets, which the SDP carries, in front.
-HEADERS_FIRST = {"rtpvorbisdepay"}
+HEADERS_FIRST = {"rtpvorbisdepay", "rtpspeexdepay", "rtptheoradepay"}
 
 
-# FFmpeg's depayloaders know nothing of L8.
-NOT_FOR_FFMPEG = {"linear_8.wav"}
+# FFmpeg's depayloaders know nothing of L8 and JPEG 2000.
+NOT_FOR_FFMPEG = {"linear_8.wav", "j2k.mov", "j2k_420.mkv"}
 
 
 def media_of(name):
     """Of H.264, which has a test of its own, containers and players differ in the framing; of
-    Motion JPEG, players make headers of their own."""
+    Motion JPEG, players make headers of their own; the sound of a tape is in its frames."""
     recipe = " ".join(FORMATS[name][0])
     compared = PICTURE in recipe and "libx264" not in recipe and "mjpeg" not in recipe
-    return [medium for medium, there in (("v", compared), ("a", "sine" in recipe)) if there]
+    return [medium for medium, there in (("v", compared), ("a", "sine" in recipe
+                                                           and not name.endswith(".dv"))) if there]
 
 
 def pictures(source, out):
@@ -108,6 +159,8 @@ def copy_to(out, name, media, source):
     command = ["ffmpeg", "-nostdin", "-loglevel", "error", "-y", *source]
     for medium in media:
         codec = SWAPPED.get(name) if source[-1].startswith("/") else None
+        if name in DECODED:
+            codec = "pcm_s16le"
         # Of some formats FFmpeg does not say which frames are key frames, and would wait for one.
         command += ["-map", f"0:{medium}", f"-c:{medium}", codec or "copy",
                     f"-copyinkf:{medium}", "-f", "data", f"{out}.{medium}"]
@@ -168,16 +221,22 @@ def main():
     if not interop.have("ffmpeg"):
         return 0
     with_gstreamer = interop.gstreamer_plays()
-    root = clips.make(folder, recipes={name: recipe for name, (recipe, _) in FORMATS.items()})
+    root = clips.make(folder, recipes={name: recipe for name, (recipe, _) in FORMATS.items()
+                                       if recipe is not BY_HAND})
+    for name in (name for name, (recipe, _) in FORMATS.items() if recipe is BY_HAND):
+        with open(os.path.join(root, name), "wb") as file:
+            file.write(amr(name.endswith(".awb")))
     checks = interop.Checks(within=240)
     with tempfile.TemporaryDirectory(dir=folder) as work, interop.Server(
             millrace, "/formats=" + root) as server:
         for name, (_, depayloaders) in FORMATS.items():
             path = os.path.join(root, name)
             reference = os.path.join(work, "reference-" + name)
-            interop.tool(*copy_to(reference, name, media_of(name), ["-i", path]))
+            compared = media_of(name)
+            if compared:
+                interop.tool(*copy_to(reference, name, compared, ["-i", path]))
             for transport in ("udp", "tcp"):
-                if name not in NOT_FOR_FFMPEG:
+                if compared and name not in NOT_FOR_FFMPEG:
                     checks.add(f"{name} over {transport} with ffmpeg", play_with_ffmpeg, server,
                                name, transport, reference, work)
                 if "mjpeg" in FORMATS[name][0]:

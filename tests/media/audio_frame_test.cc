@@ -97,6 +97,56 @@ TEST(Ac3, ReadsRateChannelsAndLength) {
   EXPECT_FALSE(ParseAc3(Bytes{0x0b, 0x77, 0, 0, 0x14, 0x80, 0x40, 0, 0}));  // E-AC-3
 }
 
+TEST(Eac3, ReadsWhatAFrameIsAndWhereAUnitBegins) {
+  struct Case {
+    const char* what;
+    Bytes bytes;
+    std::uint32_t sample_rate, channels, frame_samples;
+    std::size_t frame_bytes;
+    bool starts_unit;
+  };
+  const Case kCases[] = {
+      {"5.1, six blocks", {0x0b, 0x77, 0x02, 0xff, 0x3f, 0x80}, 48000, 6, 1536, 1536, true},
+      {"mono, 44.1 kHz, a block", {0x0b, 0x77, 0, 63, 0x42, 0x80}, 44100, 1, 256, 128, true},
+      {"32 kHz, two blocks", {0x0b, 0x77, 0, 63, 0x94, 0x80}, 32000, 2, 512, 128, true},
+      {"a dependent substream", {0x0b, 0x77, 0x40, 63, 0x34, 0x80}, 48000, 2, 1536, 128, false},
+      {"a second program", {0x0b, 0x77, 0x08, 63, 0x34, 0x80}, 48000, 2, 1536, 128, false},
+      {"converted from AC-3", {0x0b, 0x77, 0x80, 63, 0x34, 0x80}, 48000, 2, 1536, 128, true},
+      {"the largest", {0x0b, 0x77, 0x07, 0xff, 0x34, 0x80}, 48000, 2, 1536, 4096, true},
+      {"AC-3", {0x0b, 0x77, 0, 0, 0x14, 0x40, 0x40, 0}, 48000, 2, 1536, 768, true},
+  };
+  for (const Case& c : kCases) {
+    const auto header = ParseEac3(c.bytes);
+    ASSERT_TRUE(header) << c.what;
+    EXPECT_EQ(header->sample_rate, c.sample_rate) << c.what;
+    EXPECT_EQ(header->channels, c.channels) << c.what;
+    EXPECT_EQ(header->frame_samples, c.frame_samples) << c.what;
+    EXPECT_EQ(header->frame_bytes, c.frame_bytes) << c.what;
+    EXPECT_EQ(header->starts_unit, c.starts_unit) << c.what;
+  }
+  EXPECT_FALSE(ParseEac3(Bytes{0x0b, 0x77, 0, 63, 0x34}));           // cut off
+  EXPECT_FALSE(ParseEac3(Bytes{0x0b, 0x77, 0xc0, 63, 0x34, 0x80}));  // reserved type
+  EXPECT_FALSE(ParseEac3(Bytes{0x0b, 0x77, 0, 63, 0xf4, 0x80}));     // half a rate
+  EXPECT_FALSE(ParseEac3(Bytes{0x0b, 0x77, 0, 63, 0x34, 0x88}));     // a newer syntax
+  EXPECT_FALSE(ParseEac3(Bytes{0x0b, 0x77, 0, 0, 0x34, 0x80}));      // no room for its header
+}
+
+TEST(Amr, ReadsOnlyTypesOfItsCodec) {
+  for (int type = 0; type < 16; ++type) {
+    const Bytes frame = {static_cast<std::uint8_t>(type << 3 | 4)};
+    EXPECT_EQ(ParseAmr(frame, false).has_value(), type <= 8 || type == 15) << type;
+    EXPECT_EQ(ParseAmr(frame, true).has_value(), type <= 9 || type >= 14) << type;
+  }
+  EXPECT_EQ(ParseAmr(Bytes{7 << 3}, false)->frame_bytes, 32u);
+  EXPECT_EQ(ParseAmr(Bytes{8 << 3}, true)->frame_bytes, 61u);
+  EXPECT_EQ(ParseAmr(Bytes{15 << 3}, true)->frame_bytes, 1u);
+  EXPECT_EQ(ParseAmr(Bytes{0}, false)->frame_samples, 160u);
+  EXPECT_EQ(ParseAmr(Bytes{0}, true)->frame_samples, 320u);
+  EXPECT_FALSE(ParseAmr(Bytes{}, false));
+  for (const std::uint8_t padding : {0x80, 0x01, 0x02})
+    EXPECT_FALSE(ParseAmr(Bytes{padding}, false));
+}
+
 TEST(AudioFrame, ReadsAnyBytes) {
   SeededRandom random(1);
   for (int round = 0; round < 20'000; ++round) {
@@ -104,7 +154,7 @@ TEST(AudioFrame, ReadsAnyBytes) {
     for (std::uint8_t& byte : bytes) byte = static_cast<std::uint8_t>(random.Next64());
     if (bytes.size() > 2 && round % 2 == 0) bytes[0] = 0xff, bytes[1] |= 0xe0;
     if (bytes.size() > 2 && round % 2 == 1) bytes[0] = 0x0b, bytes[1] = 0x77;
-    for (const auto& header : {ParseMpegAudio(bytes), ParseAc3(bytes)}) {
+    for (const auto& header : {ParseMpegAudio(bytes), ParseAc3(bytes), ParseEac3(bytes)}) {
       if (!header) continue;
       EXPECT_GT(header->frame_bytes, 4u);
       EXPECT_LE(header->frame_bytes, 8192u);

@@ -14,6 +14,7 @@
 #include <fstream>
 #include <functional>
 
+#include "media/asset_name.h"
 #include "tests/media/samples.h"
 
 namespace millrace {
@@ -90,6 +91,10 @@ TEST_P(CatalogTest, FindsNothingOutsideWhateverThePath) {
                                   std::string("sub/../../outside/secret.mp4"),
                                   std::string("sub/.."),
                                   std::string("film.mp4\0.txt", 13),
+                                  std::string("film.mp4\0", 9),
+                                  std::string("film.mp4\0mp2t\0", 14),
+                                  AssetName("missing.mp4", AssetView::kTransport),
+                                  AssetName("", AssetView::kTransport),
                                   std::string("\0", 1),
                                   std::string("missing.mp4"),
                                   std::string("film.mp4/x"),
@@ -102,6 +107,30 @@ TEST_P(CatalogTest, FindsNothingOutsideWhateverThePath) {
     EXPECT_EQ(Code(path), absl::StatusCode::kNotFound) << path;
     EXPECT_EQ(library().Open(path).status().code(), absl::StatusCode::kNotFound) << path;
   }
+}
+
+TEST_P(CatalogTest, KnowsAFileByTheNameOfEachOfItsViews) {
+  const auto usual = library().Identify("film.mp4");
+  ASSERT_TRUE(usual.ok());
+  for (const AssetView view : {AssetView::kTransport, AssetView::kWithSubtitles}) {
+    const auto other = library().Identify(AssetName("film.mp4", view));
+    ASSERT_TRUE(other.ok()) << other.status();
+    EXPECT_EQ(*other, *usual);
+    EXPECT_EQ(Code(AssetName("missing.mp4", view)), absl::StatusCode::kNotFound);
+    EXPECT_EQ(Code(AssetName("../outside/secret.mp4", view)), absl::StatusCode::kNotFound);
+    EXPECT_EQ(library().Open(AssetName("film.mp4", view)).status().code(),
+              absl::StatusCode::kInvalidArgument);  // there, but no media
+  }
+}
+
+TEST_P(CatalogTest, ShowsSubtitlesInTheViewThatHasThem) {
+  if (!HasFfmpeg()) GTEST_SKIP() << "ffmpeg is not installed";
+  fs::copy_file(Sample("subrip.mkv"), root() + "/text.mkv");
+  const auto usual = library().Open("text.mkv");
+  const auto with = library().Open(AssetName("text.mkv", AssetView::kWithSubtitles));
+  ASSERT_TRUE(usual.ok() && with.ok());
+  EXPECT_EQ((*usual)->info().tracks.size(), 1u);
+  EXPECT_EQ((*with)->info().tracks.size(), 2u);
 }
 
 TEST_P(CatalogTest, FollowsNoLinkOut) {
@@ -123,7 +152,7 @@ TEST_P(CatalogTest, FollowsALinkThatStaysInsideWhereTheKernelConfines) {
   const bool followed = GetParam() == Confinement::kKernel;
   EXPECT_EQ(library().Identify("alias.mp4").ok(), followed);
   EXPECT_EQ(library().Identify("sub/up.mp4").ok(), followed);
-  EXPECT_EQ(catalog_->CountAssets(), followed ? 4u : 2u);
+  EXPECT_EQ(catalog_->CountAssets().assets, followed ? 4u : 2u);
 }
 
 TEST_P(CatalogTest, TakesRegularFilesOnlyAndNeverWaits) {
@@ -141,7 +170,7 @@ TEST_P(CatalogTest, TakesRegularFilesOnlyAndNeverWaits) {
   if (mknod((root() + "/null.mp4").c_str(), S_IFCHR | 0666, 1 << 8 | 3) == 0) {
     EXPECT_EQ(Code("null.mp4"), absl::StatusCode::kNotFound);
   }
-  EXPECT_EQ(catalog_->CountAssets(), 2u);
+  EXPECT_EQ(catalog_->CountAssets().assets, 2u);
 }
 
 TEST_P(CatalogTest, SaysThatAFileIsNotMedia) {
@@ -157,6 +186,24 @@ TEST_P(CatalogTest, OpensRealMedia) {
   auto demuxer = library().Open("sub/real film.mp4");
   ASSERT_TRUE(demuxer.ok()) << demuxer.status();
   EXPECT_EQ((*demuxer)->info().tracks.size(), 2u);
+}
+
+TEST_P(CatalogTest, OpensATransportStreamWholeWhereItsNameAsksForIt) {
+  if (!HasFfmpeg()) GTEST_SKIP() << "ffmpeg is not installed";
+  fs::copy_file(Sample("plain.ts"), root() + "/a.ts");
+  const std::string whole = AssetName("a.ts", AssetView::kTransport);
+  auto demuxer = library().Open(whole);
+  ASSERT_TRUE(demuxer.ok()) << demuxer.status();
+  ASSERT_EQ((*demuxer)->info().tracks.size(), 1u);
+  EXPECT_EQ((*demuxer)->info().tracks[0].codec, Codec::kMpegTs);
+  EXPECT_EQ(*library().Identify(whole), *library().Identify("a.ts"));
+  demuxer = library().Open("a.ts");
+  ASSERT_TRUE(demuxer.ok()) << demuxer.status();
+  EXPECT_EQ((*demuxer)->info().tracks.size(), 2u);
+  const absl::Status status = library().Open(AssetName("film.mp4", AssetView::kTransport)).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(status.message(),
+            "film.mp4: not an MPEG transport stream, so it cannot be sent as one (MP2T)");
 }
 
 // Runs `check` in a child without root's rights; it returns the number of what failed, 0 for
@@ -186,7 +233,7 @@ TEST_P(CatalogTest, SaysWhatMayNotBeRead) {
         }
         if (Code("sub/deep/x.mkv") != absl::StatusCode::kPermissionDenied) return 3;
         if (Code("notes.txt") != absl::StatusCode::kOk) return 4;
-        if (catalog_->CountAssets() != 1) return 5;
+        if (catalog_->CountAssets().assets != 1) return 5;
         const auto root_status = Catalog::Open(locked).status();
         return root_status.code() == absl::StatusCode::kPermissionDenied ? 0 : 6;
       }),
@@ -210,7 +257,7 @@ TEST_P(CatalogTest, CountsAndListsWhatIsServed) {
   Write("served/.aac", "");
   fs::create_directory_symlink("../outside", root() + "/out");
   fs::create_directory_symlink("..", root() + "/sub/up");
-  EXPECT_EQ(catalog_->CountAssets(), 5u);
+  EXPECT_EQ(catalog_->CountAssets().assets, 5u);
   EXPECT_THAT(catalog_->ListAssets(10), ElementsAre(".aac", "film.mp4", "sub/A.H265", "sub/b.ts",
                                                     "sub/deep/Clip \xc3\xa9.MKV"));
   EXPECT_THAT(catalog_->ListAssets(2), ElementsAre(".aac", "film.mp4"));
@@ -224,7 +271,41 @@ TEST_P(CatalogTest, DescendsNoDeeperThanItsBound) {
     fs::create_directory(base_ + "/" + path);
     Write(path + "/x.mp4", "");
   }
-  EXPECT_EQ(catalog_->CountAssets(), 2u + Catalog::kDepthMax);
+  EXPECT_EQ(catalog_->CountAssets().assets, 2u + Catalog::kDepthMax);
+}
+
+TEST_P(CatalogTest, KnowsWhetherItHasCountedAll) {
+  EXPECT_TRUE(catalog_->CountAssets(5).complete);  // three files, two folders
+  EXPECT_FALSE(catalog_->CountAssets(4).complete);
+  EXPECT_FALSE(catalog_->CountAssets(0).complete);
+  EXPECT_EQ(catalog_->CountAssets(0).assets, 0u);
+}
+
+// What a start looks at does not grow with what is served.
+TEST(Catalog, CountsSomeOfAHundredThousandFiles) {
+  constexpr std::size_t kFolders = 100, kFiles = 1000, kLookedAt = 10'000;
+  const fs::path memory = "/dev/shm";
+  std::string root = (access(memory.c_str(), W_OK) == 0 ? memory : fs::temp_directory_path()) /
+                     "catalog_test.XXXXXX";
+  ASSERT_NE(mkdtemp(root.data()), nullptr);
+  for (std::size_t i = 0; i < kFolders; ++i) {
+    const fs::path folder = root + "/" + std::to_string(i % 10) + "/" + std::to_string(i);
+    fs::create_directories(folder);
+    for (std::size_t j = 0; j < kFiles; ++j) {
+      ASSERT_EQ(mknod((folder / (std::to_string(j) + ".mp4")).c_str(), S_IFREG | 0644, 0), 0);
+    }
+  }
+  const auto catalog = Catalog::Open(root);
+  ASSERT_TRUE(catalog.ok());
+  const Catalog::AssetCount some = (*catalog)->CountAssets(kLookedAt);
+  EXPECT_FALSE(some.complete);
+  EXPECT_LE(some.assets, kLookedAt);
+  EXPECT_GE(some.assets, kLookedAt - kFolders - 10);  // the rest are folders
+  const Catalog::AssetCount all = (*catalog)->CountAssets();
+  EXPECT_TRUE(all.complete);
+  EXPECT_EQ(all.assets, kFolders * kFiles);
+  EXPECT_EQ((*catalog)->ListAssets(3).size(), 3u);
+  fs::remove_all(root);
 }
 
 TEST(Catalog, SaysInOneLineWhyAFolderCannotBeServed) {
@@ -238,7 +319,8 @@ TEST(Catalog, SaysInOneLineWhyAFolderCannotBeServed) {
 }
 
 TEST(HasServedExtension, LooksAtTheLastDotOfTheName) {
-  for (const char* path : {"a.mp4", "a/b.MKV", "x.y.ts", "a.m2ts", ".aac", "a.26l", "a.HEVC"}) {
+  for (const char* path :
+       {"a.mp4", "a/b.MKV", "x.y.ts", "a.m2ts", ".aac", "a.26l", "a.HEVC", "a.ogv", "a.DV"}) {
     EXPECT_TRUE(HasServedExtension(path)) << path;
   }
   for (const char* path : {"", "mp4", "a.mp4/b", "a.mp4.txt", "a.", "a.mp", "a.mp44"}) {

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "core/random.h"
@@ -71,6 +72,40 @@ TEST(TrackProbe, KeepsTheTimesThatMatter) {
   EXPECT_THAT(probe.RandomAccessTimes(), ElementsAre(10, 20));
 }
 
+// A frame of Theora lasts a tick of its Ogg stream, and only the first of each page has a time.
+TEST(ContainerTrack, CountsFramesWithoutTimesWhereTheContainerDoes) {
+  TrackProbe probe(Codec::kTheora, {});
+  probe.LearnTimes({.pts = 0});
+  const Bytes frame = {0x40};
+  struct Case {
+    std::optional<std::int64_t> pts;
+    bool repeats;
+    std::int64_t counted, alike;  // pts, in ticks of 90 kHz
+  };
+  const Case cases[] = {{7, false, 21021, 21021},     {std::nullopt, false, 24024, 21021},
+                        {std::nullopt, true, -1, -1}, {std::nullopt, false, 30030, 21021},
+                        {11, false, 33033, 33033},    {std::nullopt, false, 36036, 33033}};
+  for (const bool counts : {true, false}) {
+    ContainerTrack track(0, probe, {1001, 30000}, {.has_dts = false, .counts_frames = counts});
+    track.SetOrigin({0, {1001, 30000}});
+    for (int round = 0; round < 2; ++round) {
+      AccessUnit unit;
+      bool dts_known = false;
+      // Nothing to count from.
+      EXPECT_FALSE(track.MakeUnit({.duration = 1, .data = frame}, &unit, &dts_known));
+      for (const Case& c : cases) {
+        const ContainerPacket packet = {.pts = c.pts,
+                                        .duration = c.repeats ? 0 : 1,
+                                        .data = c.repeats ? ByteSpan() : ByteSpan(frame)};
+        ASSERT_EQ(track.MakeUnit(packet, &unit, &dts_known), !c.repeats);
+        if (c.repeats) continue;
+        EXPECT_EQ(unit.pts, counts ? c.counted : c.alike);
+      }
+      track.Forget();
+    }
+  }
+}
+
 TEST(TrackEnd, TakesTheLastUnitsDurationOrTheGapBeforeIt) {
   TrackEnd known;
   EXPECT_FALSE(known.end());
@@ -122,6 +157,82 @@ TEST(ContainerTrack, GivesFramesUnderOneTimeStampTheirOwnTimes) {
   track.Forget();
   EXPECT_FALSE(track.MakeUnit({.data = data}, &unit, &dts_known));
   EXPECT_FALSE(track.MakeUnit({.pts = 126000}, &unit, &dts_known));  // no bytes
+}
+
+TEST(TrackProbe, TakesOnlyWhatItsPayloadFormatCarries) {
+  struct Case {
+    const char* what;
+    Codec codec;
+    StreamParameters parameters;
+    std::uint32_t clock_rate;  // 0: not configured
+  };
+  Bytes speex(80);
+  speex[36] = 0x80, speex[37] = 0x3e;  // 16000
+  speex[48] = 1;
+  speex[56] = 0x40, speex[57] = 1;  // 320
+  speex[64] = 2;
+  Bytes odd_rate = speex, no_frame = speex, cut = speex;
+  odd_rate[36] = 0x81;
+  no_frame[56] = no_frame[57] = 0;
+  cut.pop_back();
+  const std::vector<Case> cases = {
+      {"AMR", Codec::kAmr, {}, 8000},
+      {"AMR-WB", Codec::kAmrWb, {}, 16000},
+      {"G.722", Codec::kG722, {.sample_rate = 16000, .channels = 1}, 8000},
+      {"G.722, stereo", Codec::kG722, {.sample_rate = 16000, .channels = 2}, 0},
+      {"G.722, slow", Codec::kG722, {.sample_rate = 8000, .channels = 1}, 0},
+      {"G.726", Codec::kG726, {.sample_rate = 8000, .channels = 1, .code_bits = 5}, 8000},
+      {"G.726, 6 bits", Codec::kG726, {.sample_rate = 8000, .channels = 1, .code_bits = 6}, 0},
+      {"G.726, 1 bit", Codec::kG726, {.sample_rate = 8000, .channels = 1, .code_bits = 1}, 0},
+      {"G.726, fast", Codec::kG726, {.sample_rate = 16000, .channels = 1, .code_bits = 4}, 0},
+      {"Speex", Codec::kSpeex, {.extradata = speex}, 16000},
+      {"Speex, another rate", Codec::kSpeex, {.extradata = odd_rate}, 0},
+      {"Speex without samples", Codec::kSpeex, {.extradata = no_frame}, 0},
+      {"Speex, cut", Codec::kSpeex, {.extradata = cut}, 0},
+  };
+  for (const Case& c : cases) {
+    const TrackProbe probe(c.codec, c.parameters);
+    EXPECT_EQ(probe.configured(), c.clock_rate != 0) << c.what;
+    if (c.clock_rate != 0) {
+      EXPECT_EQ(probe.track().clock_rate, c.clock_rate) << c.what;
+      EXPECT_EQ(probe.track().channels, 1u) << c.what;
+    }
+  }
+  EXPECT_EQ(TrackProbe(Codec::kSpeex, {.extradata = speex}).grid().frame_samples, 640u);
+}
+
+// A parser gives the second program's frame for itself, with a time or without.
+TEST(ContainerTrack, GivesASecondProgramTheTimeOfTheFirst) {
+  const auto frame = [](std::uint8_t substream) {
+    Bytes bytes(64);
+    const std::uint8_t header[] = {0x0b, 0x77, static_cast<std::uint8_t>(substream << 3),
+                                   31,   0x32, 16 << 3};
+    std::copy(std::begin(header), std::end(header), bytes.begin());
+    return bytes;
+  };
+  const Bytes first = frame(0), second = frame(1);
+  TrackProbe probe(Codec::kEac3, {});
+  probe.LearnFromBytes(second);
+  EXPECT_FALSE(probe.configured());
+  probe.LearnFromBytes(first);
+  ASSERT_TRUE(probe.configured());
+  EXPECT_EQ(probe.grid().frame_samples, 1536u);
+  ContainerTrack track(0, probe, {1, 90000}, {});
+  track.SetOrigin({0, {1, 90000}});
+  AccessUnit unit;
+  bool dts_known = false;
+  EXPECT_FALSE(track.MakeUnit({.pts = 0, .data = second}, &unit, &dts_known));
+  for (std::int64_t i = 0; i < 5; ++i) {
+    const auto pts = i == 0 ? std::optional<std::int64_t>(0) : std::nullopt;
+    ASSERT_TRUE(track.MakeUnit({.pts = pts, .data = first}, &unit, &dts_known)) << i;
+    EXPECT_EQ(unit.pts, i * 1536);
+    EXPECT_EQ(unit.duration, 1536);
+    ASSERT_TRUE(track.MakeUnit({.data = second}, &unit, &dts_known)) << i;
+    EXPECT_EQ(unit.pts, i * 1536);
+    EXPECT_EQ(unit.duration, 0);
+  }
+  track.Forget();
+  EXPECT_FALSE(track.MakeUnit({.data = second}, &unit, &dts_known));
 }
 
 TEST(ContainerTrack, TakesTheContainersWordAsFarAsTheRulesSay) {

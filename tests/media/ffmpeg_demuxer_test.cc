@@ -256,7 +256,8 @@ INSTANTIATE_TEST_SUITE_P(Samples, LongSample,
                          ::testing::Values("long.mp4", "longfrag.mp4", "long.mkv", "long.ts",
                                            "nocues.mkv", "lateaudio.mkv", "lateaudio.ts",
                                            "skewed.mkv", "latevideo.ts", "endingaudio.mkv",
-                                           "endingaudio.ts"),
+                                           "endingaudio.ts", "longtheora.ogv", "bigtheora.ogv",
+                                           "smalltheora.ogv"),
                          TestName);
 
 TEST_P(LongSample, SeeksToTheSameUnitsWhateverWasReadBefore) {
@@ -296,6 +297,20 @@ TEST_P(LongSample, DoesNotReadFromTheStartAgainWhereTheContainerIsIndexed) {
   ASSERT_TRUE(demuxer_->Seek(demuxer_->info().duration * 85 / 100).ok());
   const SeenTracks after = ReadAll(demuxer_.get());
   EXPECT_LT(after[0].size(), whole[0].size() / 2);
+}
+
+// However large the file is, and whether its end alone was looked at.
+TEST_P(LongSample, LastsUntilItsLastUnitEnds) {
+  const std::string name = GetParam();
+  if (!name.ends_with("ogv")) GTEST_SKIP() << "it says how long it is";
+  const SeenTracks whole = ReadAll(demuxer_.get());
+  const MediaInfo& info = demuxer_->info();
+  Duration end{};
+  for (std::size_t track = 0; track < whole.size(); ++track) {
+    const SeenUnit& last = whole[track].back();
+    end = std::max(end, info.tracks[track].DurationFromClock(last.pts + last.duration));
+  }
+  EXPECT_EQ(info.duration, end);
 }
 
 TEST(FfmpegDemuxer, GivesRawVideoTheTimesOfTheFileItCameFrom) {

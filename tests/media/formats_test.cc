@@ -21,6 +21,7 @@ struct Expected {
   std::int64_t audio_step = 0;
   // ffprobe frames it as we do.
   bool framed_alike = true;
+  AssetView view = AssetView::kTracks;
   friend void PrintTo(const Expected& expected, std::ostream* out) { *out << expected.name; }
 };
 
@@ -34,6 +35,18 @@ const std::vector<Expected>& AllExpected() {
       {"part2.mkv", {Codec::kMpeg4Video, Codec::kMpegAudio}, 90000},
       {"mpeg2.ts", {Codec::kMpegVideo, Codec::kMpegAudio}, 90000},
       {"mpeg2.mkv", {Codec::kMpegVideo, Codec::kAc3}, 48000, 1536},
+      {"mpeg1.mpg", {Codec::kMpegVideo, Codec::kMpegAudio}, 90000},
+      {"mpeg2.mpg", {Codec::kMpegVideo, Codec::kMpegAudio}, 90000},
+      {"disc.vob", {Codec::kMpegVideo, Codec::kAc3}, 48000, 1536},
+      {"part2.avi", {Codec::kMpeg4Video, Codec::kMpegAudio}, 90000},
+      {"part2_ac3.avi", {Codec::kMpeg4Video, Codec::kAc3}, 48000, 1536},
+      {"jpeg.avi", {Codec::kMotionJpeg, Codec::kLinearPcm}, 44100, 4410, false},
+      {"h264.avi", {Codec::kH264, Codec::kAac}, 44100, 1024},
+      {"raw.m4e", {Codec::kMpeg4Video}},
+      {"raw.m2v", {Codec::kMpegVideo}},
+      {"raw.m1v", {Codec::kMpegVideo}},
+      {"part2.asf", {Codec::kMpeg4Video, Codec::kMpegAudio}, 90000},
+      {"h264_pcm.asf", {Codec::kH264, Codec::kLinearPcm}, 44100},
       {"plain.flv", {Codec::kH264, Codec::kAac}, 44100, 1024},
       {"mp3.flv", {Codec::kH264, Codec::kMpegAudio}, 90000},
       {"late.flv", {Codec::kH264, Codec::kAac}, 44100, 1024},
@@ -45,8 +58,69 @@ const std::vector<Expected>& AllExpected() {
       {"sound.aiff", {Codec::kLinearPcm}, 44100, 4410, false},
       {"sound.au", {Codec::kPcmu}, 8000, 4096, false},
       {"pcm.mov", {Codec::kH264, Codec::kLinearPcm}, 44100},
+      {"sound.eac3", {Codec::kEac3}, 44100, 1536},
+      {"eac3.mp4", {Codec::kH264, Codec::kEac3}, 44100, 1536},
+      {"eac3.mkv", {Codec::kH264, Codec::kEac3}, 44100, 1536},
+      {"eac3.ts", {Codec::kH264, Codec::kEac3}, 44100, 1536},
+      {"programs.ec3", {Codec::kEac3}, 48000, 1536, false},
+      {"substreams.ts", {Codec::kEac3}, 48000, 1536},
+      {"speech.amr", {Codec::kAmr}, 8000, 160},
+      {"speech.awb", {Codec::kAmrWb}, 16000, 320},
+      {"amr.3gp", {Codec::kAmr}, 8000, 160},
+      {"amr_wb.3gp", {Codec::kAmrWb}, 16000, 320},
+      {"amr.mkv", {Codec::kAmr}, 8000, 160},
+      {"text.mp4", {Codec::kT140, Codec::kH264}, 0, 0, false, AssetView::kWithSubtitles},
+      {"subrip.mkv", {Codec::kT140, Codec::kH264}, 0, 0, false, AssetView::kWithSubtitles},
+      {"advanced.mkv", {Codec::kT140, Codec::kH264}, 0, 0, false, AssetView::kWithSubtitles},
+      {"klv.ts", {Codec::kH264, Codec::kKlv}, 0, 0, false},
+      {"klv_async.ts", {Codec::kH264, Codec::kKlv}, 0, 0, false},
+      {"g722.wav", {Codec::kG722}, 8000, 4096, false},
+      {"g722.mka", {Codec::kG722}, 8000, 160},
+      {"g726.wav", {Codec::kG726}, 8000, 1024, false},
+      {"g726_24.wav", {Codec::kG726}, 8000, 1360, false},
+      {"g726.mkv", {Codec::kH264, Codec::kG726}, 8000},
+      {"speex.ogg", {Codec::kSpeex}, 16000, 320},
+      {"speex_3.ogg", {Codec::kSpeex}, 8000, 480},
+      {"h263.3gp", {Codec::kH263, Codec::kAac}, 44100, 1024},
+      {"h263p.mov", {Codec::kH263}},
+      {"h263.mkv", {Codec::kH263, Codec::kAac}, 44100, 1024},
+      {"sound.dv", {Codec::kDv}, 0, 0, false},
+      {"dv.mov", {Codec::kDv}},
+      {"dv.mkv", {Codec::kDv}},
+      {"dv50.mov", {Codec::kDv}},
+      {"j2k.mov", {Codec::kJpeg2000}},
+      {"j2k.mkv", {Codec::kJpeg2000}},
+      {"jp2.mov", {Codec::kJpeg2000}, 0, 0, false},
+      {"theora.ogv", {Codec::kTheora, Codec::kVorbis}, 44100},
+      {"theora.mkv", {Codec::kTheora, Codec::kVorbis}, 44100},
   };
   return all;
+}
+
+// Seeks in steps, after having read some or nothing.
+void ExpectTheSameUnitsAfterEverySeek(Demuxer* demuxer, Duration step) {
+  const SeenTracks whole = ReadAll(demuxer);
+  const MediaInfo& info = demuxer->info();
+  SeededRandom random(42);
+  AccessUnit unit;
+  for (Duration time = -100ms; time < info.duration + 400ms; time += step) {
+    ASSERT_TRUE(demuxer->Seek(time).ok());
+    const std::uint64_t some = random.Chance(0.5) ? 0 : random.Below(300);
+    for (std::uint64_t i = 0; i < some; ++i) ASSERT_TRUE(demuxer->Next(&unit).ok());
+    ASSERT_TRUE(demuxer->Seek(time).ok());
+    const SeenTracks after = ReadAll(demuxer);
+    for (std::size_t track = 0; track < whole.size(); ++track) {
+      const auto due = [&](const std::vector<SeenUnit>& units) {
+        std::vector<SeenUnit> kept;
+        for (const SeenUnit& seen : units) {
+          if (info.tracks[track].DurationFromClock(seen.dts) >= time) kept.push_back(seen);
+        }
+        return kept;
+      };
+      ASSERT_EQ(due(after[track]), due(whole[track]))
+          << "track " << track << " at " << ToSeconds(time);
+    }
+  }
 }
 
 class EveryFormat : public ::testing::TestWithParam<Expected> {
@@ -55,7 +129,7 @@ class EveryFormat : public ::testing::TestWithParam<Expected> {
     if (!HasFfmpeg()) GTEST_SKIP() << "ffmpeg and ffprobe are not installed";
     path_ = Sample(GetParam().name);
     ASSERT_FALSE(path_.empty());
-    auto demuxer = OpenPath(path_);
+    auto demuxer = OpenPath(path_, GetParam().view);
     ASSERT_TRUE(demuxer.ok()) << demuxer.status();
     demuxer_ = *std::move(demuxer);
   }
@@ -79,9 +153,11 @@ TEST_P(EveryFormat, IsDescribed) {
     EXPECT_THAT(GetParam().codecs, ::testing::Contains(track.codec));
     if (KindOf(track.codec) == MediaKind::kVideo) {
       EXPECT_EQ(track.clock_rate, 90000u);
-      const bool has_config = track.codec == Codec::kMpeg4Video || track.codec == Codec::kAv1;
+      const bool has_config = track.codec == Codec::kMpeg4Video || track.codec == Codec::kAv1 ||
+                              track.codec == Codec::kTheora || track.codec == Codec::kDv ||
+                              track.codec == Codec::kJpeg2000;
       EXPECT_EQ(track.config.empty(), !has_config);
-    } else {
+    } else if (KindOf(track.codec) == MediaKind::kAudio) {
       EXPECT_EQ(track.clock_rate, GetParam().audio_clock);
       EXPECT_EQ(track.channels, 1u);
     }
@@ -130,28 +206,7 @@ TEST_P(EveryFormat, GivesSamplesTheirExactTimes) {
 }
 
 TEST_P(EveryFormat, SeeksToTheSameUnitsWhateverWasReadBefore) {
-  const SeenTracks whole = ReadAll(demuxer_.get());
-  const MediaInfo& info = demuxer_->info();
-  SeededRandom random(42);
-  AccessUnit unit;
-  for (Duration time = -100ms; time < info.duration + 400ms; time += 370ms) {
-    ASSERT_TRUE(demuxer_->Seek(time).ok());
-    const std::uint64_t some = random.Chance(0.5) ? 0 : random.Below(300);
-    for (std::uint64_t i = 0; i < some; ++i) ASSERT_TRUE(demuxer_->Next(&unit).ok());
-    ASSERT_TRUE(demuxer_->Seek(time).ok());
-    const SeenTracks after = ReadAll(demuxer_.get());
-    for (std::size_t track = 0; track < whole.size(); ++track) {
-      const auto due = [&](const std::vector<SeenUnit>& units) {
-        std::vector<SeenUnit> kept;
-        for (const SeenUnit& seen : units) {
-          if (info.tracks[track].DurationFromClock(seen.dts) >= time) kept.push_back(seen);
-        }
-        return kept;
-      };
-      ASSERT_EQ(due(after[track]), due(whole[track]))
-          << "track " << track << " at " << ToSeconds(time);
-    }
-  }
+  ExpectTheSameUnitsAfterEverySeek(demuxer_.get(), 370ms);
 }
 
 // Streams that no header names are not there when the file has just been opened again.
@@ -166,6 +221,68 @@ TEST_P(EveryFormat, SeeksTwiceWithoutReading) {
     ASSERT_FALSE(after[track].empty());
     EXPECT_EQ(after[track].back(), whole[track].back());
   }
+}
+
+// In these, a seek leaves the start behind.
+TEST(Formats, SeekInLongFilesToTheSameUnits) {
+  if (!HasFfmpeg()) GTEST_SKIP() << "ffmpeg is not installed";
+  for (const char* name : {"long.vob", "long.asf"}) {
+    SCOPED_TRACE(name);
+    auto demuxer = OpenPath(Sample(name));
+    ASSERT_TRUE(demuxer.ok()) << demuxer.status();
+    EXPECT_NEAR(ToSeconds((*demuxer)->info().duration), 25, 0.3);
+    ExpectTheSameUnitsAfterEverySeek(demuxer->get(), 1370ms);
+  }
+}
+
+// Where the container has times for some pictures only, or none.
+TEST(Formats, TimePicturesThatHaveNoTimeEvenly) {
+  if (!HasFfmpeg()) GTEST_SKIP() << "ffmpeg is not installed";
+  for (const char* name : {"mpeg1.mpg", "mpeg2.mpg", "disc.vob", "part2.avi", "part2_ac3.avi",
+                           "jpeg.avi", "h264.avi", "raw.m4e", "raw.m2v", "raw.m1v"}) {
+    SCOPED_TRACE(name);
+    auto demuxer = OpenPath(Sample(name));
+    ASSERT_TRUE(demuxer.ok()) << demuxer.status();
+    std::vector<std::int64_t> times;
+    const SeenTracks tracks = ReadAll(demuxer->get());
+    for (const SeenUnit& unit : tracks[0]) times.push_back(unit.pts);
+    ASSERT_EQ(times.size(), 150u);
+    std::ranges::sort(times);
+    for (std::size_t i = 1; i < times.size(); ++i) ASSERT_EQ(times[i] - times[i - 1], 3003) << i;
+  }
+}
+
+TEST(Formats, LeaveOutWindowsMediaAndPlayTheRest) {
+  if (!HasFfmpeg()) GTEST_SKIP() << "ffmpeg is not installed";
+  auto demuxer = OpenPath(Sample("windows.asf"));
+  ASSERT_TRUE(demuxer.ok()) << demuxer.status();
+  const MediaInfo& info = (*demuxer)->info();
+  ASSERT_EQ(info.tracks.size(), 1u);
+  EXPECT_EQ(info.tracks[0].codec, Codec::kMpegAudio);
+  ASSERT_EQ(info.left_out.size(), 1u);
+  EXPECT_THAT(info.left_out[0], HasSubstr("video track 0: wmv2 has no RTP payload format"));
+}
+
+// It tells no rate.
+TEST(Formats, GiveRawMotionJpegTwentyFivePicturesASecond) {
+  if (!HasFfmpeg()) GTEST_SKIP() << "ffmpeg is not installed";
+  const std::string path = Sample("raw.mjpeg");
+  auto demuxer = OpenPath(path);
+  ASSERT_TRUE(demuxer.ok()) << demuxer.status();
+  ASSERT_EQ((*demuxer)->info().tracks.size(), 1u);
+  EXPECT_EQ((*demuxer)->info().tracks[0].codec, Codec::kMotionJpeg);
+  EXPECT_EQ((*demuxer)->info().duration, 6s);
+  const SeenTracks tracks = ReadAll(demuxer->get());
+  ASSERT_EQ(tracks[0].size(), 150u);
+  std::size_t bytes = 0;
+  for (std::size_t i = 0; i < 150; ++i) {
+    EXPECT_EQ(tracks[0][i].pts, static_cast<std::int64_t>(i) * 3600);
+    EXPECT_TRUE(tracks[0][i].random_access);
+    bytes += tracks[0][i].size;
+  }
+  EXPECT_EQ(bytes, ReadWhole(path).size());
+  ASSERT_TRUE((*demuxer)->Seek(0s).ok());
+  ExpectTheSameUnitsAfterEverySeek(demuxer->get(), 370ms);
 }
 
 TEST(Formats, TakeTitlesAndLanguages) {

@@ -5,7 +5,10 @@
 #include <atomic>
 #include <future>
 #include <memory>
+#include <string>
 #include <vector>
+
+#include "media/asset_name.h"
 
 namespace millrace {
 namespace {
@@ -24,6 +27,9 @@ class CountingJob : public LoadJob {
   }
   void Wait() { done_.get_future().wait(); }
 
+  std::uint64_t file() const override { return file_; }
+
+  std::uint64_t file_ = 0;
   std::atomic<int> runs_{0}, cancels_{0};
   std::size_t lane_ = 99;
   std::atomic<int>* order_ = nullptr;
@@ -125,6 +131,145 @@ TEST(ThreadLoader, AJobMaySubmitTheNextAndDestroyItself) {
   first->finished = &finished;
   loader.Submit(first.release());
   EXPECT_EQ(finished.get_future().wait_for(std::chrono::seconds(30)), std::future_status::ready);
+}
+
+// With nothing allowed to take any time, a job that runs when the next is looked for has stalled.
+constexpr Duration kAtOnce = 0s;
+
+void Start(ThreadLoader& loader, BlockingJob& job, std::uint64_t file) {
+  job.file_ = file;
+  loader.Submit(&job);
+  job.started.get_future().wait();
+}
+
+TEST(ThreadLoader, AStalledJobHoldsUpNoOtherFile) {
+  ThreadLoader loader(1, 2, kAtOnce);
+  EXPECT_EQ(loader.lanes(), 3u);
+  BlockingJob stalled;
+  Start(loader, stalled, 1);
+  std::vector<CountingJob> jobs(100);
+  for (CountingJob& job : jobs) {
+    job.file_ = 2;
+    loader.Submit(&job);
+    job.Wait();
+    EXPECT_NE(job.lane_, 0u);
+    EXPECT_LT(job.lane_, 3u);
+  }
+  EXPECT_EQ(stalled.runs_, 0);
+  stalled.go.set_value();
+  stalled.Wait();
+}
+
+TEST(ThreadLoader, JobsOfAStalledFileWaitForItInTheirOrder) {
+  ThreadLoader loader(1, 3, kAtOnce);
+  std::atomic<int> order{0};
+  BlockingJob stalled;
+  Start(loader, stalled, 1);
+  std::vector<CountingJob> same(20), other(20);
+  for (std::size_t i = 0; i < same.size(); ++i) {
+    same[i].file_ = 1;
+    same[i].order_ = &order;
+    other[i].file_ = 2;
+    loader.Submit(&same[i]);
+    loader.Submit(&other[i]);
+  }
+  for (CountingJob& job : other) job.Wait();
+  for (CountingJob& job : same) EXPECT_EQ(job.runs_, 0);
+  stalled.go.set_value();
+  for (CountingJob& job : same) job.Wait();
+  stalled.Wait();
+}
+
+TEST(ThreadLoader, SeveralFilesMayStallAtOnce) {
+  ThreadLoader loader(1, 3, kAtOnce);
+  std::vector<BlockingJob> stalled(4);
+  for (std::size_t i = 0; i < 3; ++i) Start(loader, stalled[i], i + 1);
+  CountingJob other, later;
+  other.file_ = later.file_ = 9;
+  loader.Submit(&other);
+  other.Wait();
+  Start(loader, stalled[3], 4);  // on the last thread
+  loader.Submit(&later);
+  stalled[1].go.set_value();
+  later.Wait();
+  for (const std::size_t i : {0u, 2u, 3u}) stalled[i].go.set_value();
+  for (BlockingJob& job : stalled) job.Wait();
+}
+
+TEST(ThreadLoader, AFileThatStallsAgainAndAgainIsHeldBackEachTime) {
+  ThreadLoader loader(2, 2, kAtOnce);
+  for (int round = 0; round < 50; ++round) {
+    BlockingJob stalled;
+    CountingJob same, other;
+    Start(loader, stalled, 1);
+    same.file_ = 1;
+    other.file_ = 2;
+    loader.Submit(&same);
+    loader.Submit(&other);
+    other.Wait();
+    EXPECT_EQ(same.runs_, 0);
+    stalled.go.set_value();
+    same.Wait();
+    stalled.Wait();
+  }
+}
+
+TEST(ThreadLoader, SpareThreadsRunNothingWhileNothingIsStalled) {
+  ThreadLoader loader(2, 4, 1h);
+  BlockingJob one, two;
+  Start(loader, one, 1);
+  Start(loader, two, 1);  // two of a file may run at a time
+  std::vector<CountingJob> waiting(5);
+  for (CountingJob& job : waiting) loader.Submit(&job);
+  one.go.set_value();
+  for (CountingJob& job : waiting) {
+    job.Wait();
+    EXPECT_LT(job.lane_, 2u);
+  }
+  EXPECT_EQ(two.runs_, 0);
+  two.go.set_value();
+  one.Wait();
+  two.Wait();
+}
+
+TEST(ThreadLoader, NoticesByItselfThatAJobHasStalled) {
+  ThreadLoader loader(2, 1, 20ms);
+  BlockingJob one, two;
+  Start(loader, one, 1);
+  Start(loader, two, 1);
+  CountingJob other;
+  loader.Submit(&other);
+  other.Wait();  // nobody ends a job, nobody submits another
+  EXPECT_EQ(other.lane_, 2u);
+  one.go.set_value();
+  two.go.set_value();
+  one.Wait();
+  two.Wait();
+}
+
+TEST(ThreadLoader, StopCancelsWhatWaitsForAStalledFile) {
+  ThreadLoader loader(1, 1, kAtOnce);
+  BlockingJob stalled;
+  Start(loader, stalled, 1);
+  CountingJob same, other;
+  same.file_ = 1;
+  other.file_ = 2;
+  loader.Submit(&same);
+  loader.Submit(&other);
+  other.Wait();
+  std::thread stopper([&] { loader.Stop(); });
+  same.Wait();
+  EXPECT_EQ(same.cancels_, 1);
+  stalled.go.set_value();
+  stopper.join();
+  EXPECT_EQ(stalled.runs_, 1);
+}
+
+TEST(FileNumber, IsTheSameForEveryViewOfAFile) {
+  const std::string path = "sub/a.ts";
+  EXPECT_EQ(FileNumber(path), FileNumber(AssetName(path, AssetView::kTransport)));
+  EXPECT_NE(FileNumber(path), FileNumber("sub/b.ts"));
+  EXPECT_NE(FileNumber(""), 0u);
 }
 
 }  // namespace

@@ -6,6 +6,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "media/asset_name.h"
+
 namespace millrace {
 namespace {
 
@@ -61,6 +63,15 @@ TEST_F(MountedLibraryTest, ServesNothingOutsideItsPrefixes) {
   ASSERT_TRUE(opened.ok()) << opened.status();
   EXPECT_TRUE((*opened)->Identify("films/b.mp4").ok());
   EXPECT_EQ((*opened)->Identify("b.mp4").status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(MountedLibraryTest, PassesOnWhichViewIsMeant) {
+  auto opened = Open({{"", "top"}, {"films", "films"}});
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  const std::string name = AssetName("films/b.mp4", AssetView::kWithSubtitles);
+  EXPECT_TRUE((*opened)->Identify(name).ok());
+  EXPECT_EQ((*opened)->Open(name).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_FALSE((*opened)->Identify(AssetName("films", AssetView::kWithSubtitles)).ok());
 }
 
 TEST_F(MountedLibraryTest, SaysWhichFolderIsWrong) {

@@ -22,6 +22,7 @@
 
 #include "media/demuxer.h"
 #include "media/ffmpeg_demuxer.h"
+#include "tests/media/hand_made.h"
 
 namespace millrace {
 
@@ -57,6 +58,19 @@ struct Recipe {
   std::string input_arguments = "";
 };
 
+// The path of a file that is written byte by byte; empty when there is none of that name.
+inline std::string HandMadeSample(const std::string& name) {
+  const std::vector<std::uint8_t> bytes = HandMade(name);
+  if (bytes.empty()) return "";
+  const std::string path = SampleFolder() + "/" + name;
+  const std::string unfinished = SampleFolder() + "/" + std::to_string(getpid()) + "." + name;
+  std::ofstream(unfinished, std::ios::binary)
+      .write(reinterpret_cast<const char*>(bytes.data()),
+             static_cast<std::streamsize>(bytes.size()));
+  std::filesystem::rename(unfinished, path);
+  return path;
+}
+
 inline const std::map<std::string, Recipe>& Recipes() {
   static const std::string kX264 = "-c:v libx264 -preset veryfast -g 25 ";
   static const std::string kX265 =
@@ -66,7 +80,12 @@ inline const std::map<std::string, Recipe>& Recipes() {
   static const std::string kVp9 = "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -g 25 ";
   static const std::string kMpeg4 = "-c:v mpeg4 -g 12 -bf 2 ";
   static const std::string kMpeg2 = "-c:v mpeg2video -g 12 -bf 2 ";
+  static const std::string kTheora = "-c:v libtheora -g 25 ";
   static const std::string kMp3 = "-c:a libmp3lame -b:a 64k ";
+  static const std::string kText =
+      "-i '" + HandMadeSample("cues.srt") + "' -map 1:s -map 0:v -c:v copy ";
+  static const std::string kOutlasting =
+      "-i '" + HandMadeSample("outlasting.srt") + "' -map 1:s -map 0:v -c:v copy ";
   static const std::map<std::string, Recipe> recipes = {
       {"plain.mp4", {"", kX264 + "-bf 3 " + kAac}},
       {"fast.mp4", {"plain.mp4", "-c copy -movflags +faststart"}},
@@ -121,6 +140,22 @@ inline const std::map<std::string, Recipe>& Recipes() {
       {"part2.mkv", {"part2.mp4", "-c copy"}},
       {"mpeg2.ts", {"", kMpeg2 + "-c:a mp2"}},
       {"mpeg2.mkv", {"", kMpeg2 + "-c:a ac3 -ar 48000"}},
+      {"mpeg1.mpg", {"", "-c:v mpeg1video -g 12 -bf 2 -c:a mp2"}},
+      {"mpeg2.mpg", {"", kMpeg2 + "-c:a mp2"}},
+      {"disc.vob", {"", kMpeg2 + "-c:a ac3 -ar 48000 -f vob"}},
+      {"long.vob", {"disc.vob", "-c copy -f vob", "-stream_loop 4"}},
+      {"part2.avi", {"", kMpeg4 + kMp3}},
+      {"part2_ac3.avi", {"", kMpeg4 + "-vtag xvid -c:a ac3 -ar 48000"}},
+      {"jpeg.avi", {"", "-c:v mjpeg -huffman default -pix_fmt yuvj420p -c:a pcm_s16le"}},
+      {"h264.avi", {"", kX264 + "-bf 3 " + kAac}},
+      {"raw.m4e", {"", "-an -f m4v " + kMpeg4}},
+      {"raw.m2v", {"", "-an -f mpeg2video " + kMpeg2}},
+      {"raw.m1v", {"", "-an -f mpeg1video -c:v mpeg1video -g 12 -bf 2"}},
+      {"raw.mjpeg", {"", "-an -f mjpeg -huffman default -pix_fmt yuvj420p"}},
+      {"part2.asf", {"", kMpeg4 + kMp3}},
+      {"h264_pcm.asf", {"", kX264 + "-bf 3 -c:a pcm_s16le"}},
+      {"windows.asf", {"", "-c:v wmv2 " + kMp3}},
+      {"long.asf", {"part2.asf", "-c copy", "-stream_loop 4"}},
       {"plain.flv", {"plain.mp4", "-c copy"}},
       {"mp3.flv", {"", kX264 + kMp3}},
       {"late.flv", {"plain.flv", "-c copy -output_ts_offset 1000"}},
@@ -135,13 +170,74 @@ inline const std::map<std::string, Recipe>& Recipes() {
       {"tagged.mp3", {"", "-vn -metadata title=tagged " + kMp3}},
       {"tagged.mkv", {"plain.mp4", "-c copy -metadata title=tagged -metadata:s:a:0 language=ger"}},
       {"pcm.mov", {"", kX264 + "-c:a pcm_s16be"}},
+      {"sound.eac3", {"", "-vn -c:a eac3"}},
+      {"eac3.mp4", {"", kX264 + "-c:a eac3"}},
+      {"eac3.mkv", {"eac3.mp4", "-c copy"}},
+      {"eac3.ts", {"eac3.mp4", "-c copy"}},
+      {"substreams.ts", {"substreams.ec3", "-c copy"}},
+      {"amr.3gp", {"speech.amr", "-c copy"}},
+      {"amr_wb.3gp", {"speech.awb", "-c copy"}},
+      {"amr.mkv", {"speech.amr", "-c copy"}},
+      {"video.ts", {"video.mp4", "-c copy"}},
+      {"text.mp4", {"video.mp4", kOutlasting + "-c:s mov_text -metadata:s:s:0 language=fre"}},
+      {"subrip.mkv", {"video.mp4", kText + "-c:s srt"}},
+      {"webvtt.mkv", {"video.mp4", kText + "-c:s webvtt"}},
+      {"advanced.mkv", {"video.mp4", kText + "-c:s ass"}},
+      {"g722.wav", {"", "-vn -ar 16000 -c:a g722"}},
+      {"g722.mka", {"", "-vn -ar 16000 -c:a g722"}},
+      {"g726.wav", {"", "-vn -ar 8000 -c:a g726 -b:a 32k"}},
+      {"g726_24.wav", {"", "-vn -ar 8000 -c:a g726 -b:a 24k"}},
+      {"g726.mkv", {"", kX264 + "-ar 8000 -c:a g726 -b:a 40k"}},
+      {"speex.ogg", {"", "-vn -ar 16000 -c:a libspeex"}},
+      {"speex_3.ogg", {"", "-vn -ar 8000 -c:a libspeex -frames_per_packet 3"}},
+      // Groups of blocks with start codes, and none.
+      {"h263.3gp", {"", "-vf scale=176:144 -c:v h263 -ps 200 -g 25 " + kAac}},
+      {"h263p.mov", {"", "-an -c:v h263p -g 25"}},
+      {"h263.mkv", {"h263.3gp", "-c copy"}},
+      {"sound.dv", {"", "-vf scale=720:480 -pix_fmt yuv411p -ar 48000 -ac 2"}},
+      {"dv.mov", {"sound.dv", "-map 0:v -c copy -write_tmcd 0"}},
+      {"short.dv", {"sound.dv", "-c copy -frames:v 6 -shortest"}},
+      {"shortdv.mov", {"sound.dv", "-map 0:v -c copy -frames:v 6"}},
+      {"dv.mkv", {"sound.dv", "-map 0:v -c copy"}},
+      {"dv50.mov", {"", "-an -vf scale=720:576 -r 25 -pix_fmt yuv422p -c:v dvvideo"}},
+      {"j2k.mov", {"", "-an -c:v jpeg2000 -format j2k -tile_width 64 -tile_height 64"}},
+      {"j2k.mkv", {"j2k.mov", "-c copy"}},
+      {"jp2.mov", {"", "-an -c:v jpeg2000 -pix_fmt yuv420p"}},
+      {"theora.ogv", {"", kTheora + "-c:a libvorbis"}},
+      {"theora.mkv", {"theora.ogv", "-c copy"}},
+      {"longtheora.ogv", {"theora.ogv", "-c copy", "-stream_loop 4"}},
+      // Frames that need many pages of Ogg, and many that share one.
+      {"bigtheora.ogv",
+       {"longtheora.ogv",
+        "-vf scale=320:240,noise=alls=60 -c:v libtheora -q:v 10 -g 12 -c:a copy"}},
+      {"smalltheora.ogv",
+       {"longtheora.ogv", "-c:v libtheora -b:v 20k -g 64 -c:a copy -page_duration 10000000"}},
   };
   return recipes;
+}
+
+inline std::string Sample(const std::string& name);
+inline std::vector<std::uint8_t> ReadWhole(const std::string& path);
+
+// ffmpeg does not say of metadata in a transport stream that it is some.
+inline std::string KlvSample(const std::string& name) {
+  const std::string source = Sample("video.ts");
+  if (source.empty()) return "";
+  const std::vector<std::uint8_t> bytes = WithKlv(ReadWhole(source), name == "klv.ts");
+  const std::string path = SampleFolder() + "/" + name;
+  const std::string unfinished = SampleFolder() + "/" + std::to_string(getpid()) + "." + name;
+  std::ofstream(unfinished, std::ios::binary)
+      .write(reinterpret_cast<const char*>(bytes.data()),
+             static_cast<std::streamsize>(bytes.size()));
+  std::filesystem::rename(unfinished, path);
+  return path;
 }
 
 // The path of a sample, made now if need be; empty when that fails.
 inline std::string Sample(const std::string& name) {
   const auto recipe = Recipes().find(name);
+  if (const std::string path = HandMadeSample(name); !path.empty()) return path;
+  if (name == "klv.ts" || name == "klv_async.ts") return KlvSample(name);
   if (recipe == Recipes().end()) return "";
   std::string inputs =
       "-f lavfi -i testsrc=s=160x120:r=30000/1001:d=5 -f lavfi -i sine=f=440:d=5:r=44100";
@@ -175,19 +271,21 @@ inline std::vector<std::uint8_t> ReadWhole(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
-inline absl::StatusOr<std::unique_ptr<Demuxer>> OpenPath(const std::string& path) {
-  return OpenFfmpegDemuxer(open(path.c_str(), O_RDONLY | O_CLOEXEC), path);
+inline absl::StatusOr<std::unique_ptr<Demuxer>> OpenPath(const std::string& path,
+                                                         AssetView view = AssetView::kTracks) {
+  return OpenFfmpegDemuxer(open(path.c_str(), O_RDONLY | O_CLOEXEC), path, view);
 }
 
 // Opens bytes as if they were a file of that name.
 inline absl::StatusOr<std::unique_ptr<Demuxer>> OpenBytes(const std::vector<std::uint8_t>& bytes,
-                                                          const std::string& name) {
+                                                          const std::string& name,
+                                                          AssetView view = AssetView::kTracks) {
   const int fd = memfd_create("sample", MFD_CLOEXEC);
   if (fd < 0 || write(fd, bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size())) {
     if (fd >= 0) close(fd);
     return absl::InternalError("memfd");
   }
-  return OpenFfmpegDemuxer(fd, name);
+  return OpenFfmpegDemuxer(fd, name, view);
 }
 
 inline std::uint32_t Adler32(std::span<const std::uint8_t> bytes, std::uint32_t start) {

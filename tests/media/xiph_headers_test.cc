@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <utility>
 #include <vector>
 
 #include "core/random.h"
@@ -66,6 +67,21 @@ TEST(XiphHeaders, AreRefusedWhenTheLacingIsDamaged) {
       {"as an MP4 or an old FFmpeg has it", {0, 1, 7, 0, 1, 7, 0, 1, 7}, false},
   };
   for (const Case& c : cases) EXPECT_EQ(ReadXiphHeaders(c.laced).has_value(), c.sound) << c.what;
+}
+
+TEST(XiphHeaders, AreLacedFromEitherFraming) {
+  const Bytes laced = LaceXiphHeaders(Filled(42, 'a'), Filled(600, 'b'), Filled(255, 'c'));
+  EXPECT_EQ(LacedXiphHeaders(laced), laced);
+  Bytes sized;
+  for (const auto& [size, fill] : {std::pair(42, 'a'), {600, 'b'}, {255, 'c'}}) {
+    sized.insert(sized.end(),
+                 {static_cast<std::uint8_t>(size / 256), static_cast<std::uint8_t>(size % 256)});
+    sized.insert(sized.end(), static_cast<std::size_t>(size), static_cast<std::uint8_t>(fill));
+  }
+  EXPECT_EQ(LacedXiphHeaders(sized), laced);
+  for (std::size_t size = 0; size < sized.size(); ++size) {
+    EXPECT_TRUE(LacedXiphHeaders(ByteSpan(sized).first(size)).empty()) << size;
+  }
 }
 
 TEST(XiphHeaders, NeverReachBeyondAnyBytes) {

@@ -180,6 +180,25 @@ TEST(BlockReader, ReadsNoFurtherThanTheMarginForASparseTrack) {
   EXPECT_EQ(opened.Read(1)->streams[1].packets().size(), 0u);
 }
 
+// A cue may stand anywhere before its time.
+TEST(BlockReader, IsNotHurriedByATrackOfText) {
+  auto file = FakeVideoFile(12);
+  Track text;
+  text.codec = Codec::kT140;
+  text.clock_rate = 1000;
+  file->info.tracks.push_back(text);
+  for (const std::int64_t ms : {9000, 4500}) {  // both read while block 0 is filled
+    file->units.insert(file->units.begin() + 10, {1, ms, ms, 0, true, Bytes{'h', 'i'}});
+  }
+  Opened opened(file);
+  for (int k = 0; k < 12; ++k) {
+    const auto set = opened.Read(static_cast<std::uint32_t>(k));
+    EXPECT_EQ(PtsOf(set->streams[0]), Frames(k * 25, k * 25 + 25)) << k;
+    EXPECT_EQ(set->streams[1].packets().size(), k == 4 || k == 9 ? 1u : 0u) << k;
+  }
+  EXPECT_EQ(opened.reader.losses().late_units, 0u);
+}
+
 TEST(BlockReader, KeepsAudioAndVideoClocksApart) {
   auto file = FakeVideoFile(4);
   file->info.tracks.push_back(FakeAudioTrack(44100));

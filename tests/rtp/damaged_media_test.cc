@@ -61,7 +61,7 @@ Bytes Damage(const Bytes& whole, Random& random) {
 // How many packets came of it.
 std::size_t PacketizeAll(const Bytes& bytes, const std::string& name) {
   constexpr int kUnitsMax = 4000;
-  auto demuxer = OpenBytes(bytes, name);
+  auto demuxer = OpenBytes(bytes, name, AssetView::kWithSubtitles);
   if (!demuxer.ok()) return 0;
   std::vector<std::unique_ptr<Packetizer>> packetizers;
   std::vector<PacketBlockBuilder> builders;
@@ -85,17 +85,21 @@ std::size_t PacketizeAll(const Bytes& bytes, const std::string& name) {
 
 class DamagedMedia : public ::testing::TestWithParam<const char*> {};
 
-INSTANTIATE_TEST_SUITE_P(Samples, DamagedMedia,
-                         ::testing::Values("fast.mp4", "hevc.mp4", "plain.mkv", "plain.ts",
-                                           "raw.h264", "sound.aac", "vorbis.webm", "opus.webm",
-                                           "av1.mkv", "part2.mp4", "mpeg2.ts", "mpeg2.mkv",
-                                           "mp3.flv", "opus.ogg", "vorbis.ogg", "sound.mp3",
-                                           "sound.ac3", "sound.wav"),
-                         [](const auto& test) {
-                           std::string name = test.param;
-                           name[name.find('.')] = '_';
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Samples, DamagedMedia,
+    ::testing::Values("fast.mp4", "hevc.mp4", "plain.mkv", "plain.ts", "raw.h264", "sound.aac",
+                      "vorbis.webm", "opus.webm", "av1.mkv", "part2.mp4", "mpeg2.ts", "mpeg2.mkv",
+                      "mp3.flv", "opus.ogg", "vorbis.ogg", "sound.mp3", "sound.ac3", "sound.wav",
+                      "sound.eac3", "eac3.ts", "programs.ec3", "speech.amr", "amr_wb.3gp",
+                      "g722.wav", "g726.wav", "speex.ogg", "klv.ts", "text.mp4", "h263.3gp",
+                      "theora.ogv", "short.dv", "shortdv.mov", "jp2.mov", "j2k.mkv", "mpeg2.mpg",
+                      "disc.vob", "part2.avi", "jpeg.avi", "h264.avi", "raw.m4e", "raw.m2v",
+                      "raw.mjpeg", "part2.asf"),
+    [](const auto& test) {
+      std::string name = test.param;
+      name[name.find('.')] = '_';
+      return name;
+    });
 
 TEST_P(DamagedMedia, MakesSoundPacketsOrNone) {
   if (!HasFfmpeg()) GTEST_SKIP() << "ffmpeg is not installed";

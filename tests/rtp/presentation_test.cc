@@ -82,7 +82,7 @@ TEST(Presentation, CountsABlockForEveryBegunSecond) {
   }
 }
 
-TEST(Presentation, LetsTheFirstVideoStreamLead) {
+TEST(Presentation, LetsTheFirstStreamOfVideoOrElseOfAudioLead) {
   struct Case {
     std::vector<Codec> codecs;
     std::size_t lead;
@@ -91,7 +91,9 @@ TEST(Presentation, LetsTheFirstVideoStreamLead) {
                         {{Codec::kAac}, 0},
                         {{Codec::kAac, Codec::kAac}, 0},
                         {{Codec::kH264, Codec::kAac}, 0},
-                        {{Codec::kAac, Codec::kH265, Codec::kH264}, 1}}) {
+                        {{Codec::kAac, Codec::kH265, Codec::kH264}, 1},
+                        {{Codec::kT140, Codec::kKlv, Codec::kAac}, 2},
+                        {{Codec::kT140, Codec::kAac, Codec::kVp8}, 2}}) {
     EXPECT_EQ(Make("x", kIdentity, 1, MakeInfo(c.codecs)).lead_stream(), c.lead);
   }
 }

@@ -10,6 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_split.h"
 #include "core/random.h"
+#include "media/asset_name.h"
 
 namespace millrace {
 namespace {
@@ -146,10 +147,20 @@ TEST(SessionDescription, GivesEveryFormatItsNames) {
       {Codec::kMpeg4Video, 0, 0, 0, 96, "video", "MP4V-ES/90000"},
       {Codec::kMpegVideo, 0, 0, 0, 32, "video", "MPV/90000"},
       {Codec::kMotionJpeg, 0, 0, 0, 26, "video", "JPEG/90000"},
+      {Codec::kH263, 0, 0, 0, 96, "video", "H263-1998/90000"},
+      {Codec::kTheora, 0, 0, 0, 96, "video", "theora/90000"},
+      {Codec::kJpeg2000, 0, 0, 0, 96, "video", "jpeg2000/90000"},
+      {Codec::kDv, 0, 0, 0, 96, "video", "DV/90000"},
       {Codec::kMpegAudio, 44100, 2, 0, 14, "audio", "MPA/90000"},
       {Codec::kAc3, 48000, 6, 0, 96, "audio", "AC3/48000/6"},
+      {Codec::kEac3, 48000, 6, 0, 96, "audio", "eac3/48000/6"},
+      {Codec::kAmr, 8000, 1, 0, 96, "audio", "AMR/8000"},
+      {Codec::kAmrWb, 16000, 1, 0, 96, "audio", "AMR-WB/16000"},
+      {Codec::kG722, 16000, 1, 0, 9, "audio", "G722/8000"},
+      {Codec::kSpeex, 16000, 1, 0, 96, "audio", "speex/16000"},
       {Codec::kOpus, 48000, 1, 0, 96, "audio", "opus/48000/2"},
       {Codec::kVorbis, 44100, 2, 0, 96, "audio", "vorbis/44100/2"},
+      {Codec::kKlv, 0, 0, 0, 96, "application", "smpte336m/90000"},
       {Codec::kPcmu, 8000, 1, 0, 0, "audio", "PCMU/8000"},
       {Codec::kPcma, 8000, 1, 0, 8, "audio", "PCMA/8000"},
       {Codec::kPcma, 16000, 2, 0, 96, "audio", "PCMA/16000/2"},
@@ -170,6 +181,17 @@ TEST(SessionDescription, GivesEveryFormatItsNames) {
     const std::string type = std::to_string(c.payload_type);
     EXPECT_EQ(LineWith(sdp, "m="), std::string("m=") + c.media + " 0 RTP/AVP " + type);
     EXPECT_EQ(LineWith(sdp, "a=rtpmap"), "a=rtpmap:" + type + " " + c.encoding);
+  }
+}
+
+TEST(SessionDescription, NamesTheFileWhateverTheView) {
+  for (const AssetView view : {AssetView::kTracks, AssetView::kWithSubtitles}) {
+    SeededRandom random(1);
+    MediaInfo info;
+    info.tracks.emplace_back();
+    const Presentation p =
+        MakePresentation(AssetName("films/night.mkv", view), {}, 1, info, random);
+    EXPECT_EQ(LineWith(DescribePresentation(p, Address("192.0.2.1")), "s="), "s=night.mkv");
   }
 }
 

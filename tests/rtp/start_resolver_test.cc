@@ -248,6 +248,24 @@ TEST(StartResolver, BeginningAgainReplacesWhatWasUnderWay) {
   EXPECT_EQ(w.resolver->TakePoints().at(0).number, 2u);
 }
 
+// The cue before may lie far back, and no cue needs another.
+TEST(StartResolver, StartsTextAloneAtTheTimeItself) {
+  TestStream text;
+  text.track.codec = Codec::kT140;
+  text.track.clock_rate = 1000;
+  text.units.push_back({.pts = 100, .due = 100ms, .payloads = {20}, .random_access = true});
+  text.units.push_back({.pts = 8900, .due = 8900ms, .payloads = {20}, .random_access = true});
+  ResolverWorld w({TestVideo(300, 1, 25), text});
+  ASSERT_TRUE(w.Resolve(8500ms, {1}).ok());
+  EXPECT_EQ(w.resolver->range_start(), 8500ms);
+  ASSERT_EQ(w.points.size(), 1u);
+  EXPECT_EQ(w.points[0].number, 8u);
+  EXPECT_EQ(w.Packets(w.points[0], 1)[w.points[0].index].pts, 8900);
+  // Beside others it does not lead, wherever it stands.
+  ASSERT_TRUE(w.Resolve(8500ms, {1, 0}).ok());
+  EXPECT_EQ(w.resolver->range_start(), 8s);
+}
+
 TEST(StartResolver, TheObserverMayDestroyItWhenItIsTold) {
   for (const bool fails : {false, true}) {
     ResolverWorld w({TestVideo(300, 1, 125)});

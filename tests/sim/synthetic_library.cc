@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "media/asset_name.h"
 
 namespace millrace::sim {
 namespace {
@@ -79,12 +80,12 @@ const SyntheticMedia& SyntheticLibrary::Add(const std::string& path, const Synth
 }
 
 const SyntheticMedia* SyntheticLibrary::Find(std::string_view path) const {
-  const auto it = entries_.find(path);
+  const auto it = entries_.find(SplitAssetName(path).path);
   return it == entries_.end() ? nullptr : it->second.media.get();
 }
 
 void SyntheticLibrary::Touch(const std::string& path) {
-  const auto it = entries_.find(path);
+  const auto it = entries_.find(SplitAssetName(path).path);
   if (it != entries_.end()) ++it->second.identity.modified_ns;
 }
 
@@ -99,7 +100,7 @@ void SyntheticLibrary::FailReads(const std::string& path, const absl::Status& st
 }
 
 absl::StatusOr<const SyntheticLibrary::Entry*> SyntheticLibrary::Look(std::string_view path) const {
-  const auto it = entries_.find(path);
+  const auto it = entries_.find(SplitAssetName(path).path);
   if (it != entries_.end() && !it->second.open_status.ok()) return it->second.open_status;
   if (it == entries_.end() || it->second.media == nullptr) {
     return absl::NotFoundError(absl::StrCat(std::string(path), ": no such asset"));

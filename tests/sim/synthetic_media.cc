@@ -45,6 +45,7 @@ Track VideoTrack(const SyntheticVideo& video) {
   track.codec = Codec::kH264;
   track.clock_rate = 90000;
   track.bit_rate = video.bit_rate;
+  track.frame_rate = {90000, video.frame_ticks};
   track.width = 640;
   track.height = 360;
   track.nal_length_size = 4;

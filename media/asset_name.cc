@@ -1,0 +1,40 @@
+#include "media/asset_name.h"
+
+#include <charconv>
+
+namespace millrace {
+namespace {
+
+constexpr std::string_view kTransportWord = "mp2t";
+constexpr std::string_view kSubtitlesWord = "subtitles";
+constexpr char kSizeMark = ',';
+
+}  // namespace
+
+std::string AssetName(std::string_view path, AssetView view, std::size_t packet_bytes) {
+  std::string name(path);
+  if (view == AssetView::kTracks && packet_bytes == 0) return name;
+  name.push_back('\0');
+  if (view == AssetView::kTransport) name.append(kTransportWord);
+  if (view == AssetView::kWithSubtitles) name.append(kSubtitlesWord);
+  if (packet_bytes != 0) name.append(1, kSizeMark).append(std::to_string(packet_bytes));
+  return name;
+}
+
+AssetNameParts SplitAssetName(std::string_view name) {
+  AssetNameParts parts{.path = name};
+  const std::size_t nul = name.find('\0');
+  if (nul == std::string_view::npos) return parts;
+  parts.path = name.substr(0, nul);
+  const std::string_view rest = name.substr(nul + 1);
+  const std::size_t mark = rest.find(kSizeMark);
+  const std::string_view word = rest.substr(0, mark);
+  if (word == kTransportWord) parts.view = AssetView::kTransport;
+  if (word == kSubtitlesWord) parts.view = AssetView::kWithSubtitles;
+  if (mark != std::string_view::npos) {
+    std::from_chars(rest.data() + mark + 1, rest.data() + rest.size(), parts.packet_bytes);
+  }
+  return parts;
+}
+
+}  // namespace millrace

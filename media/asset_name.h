@@ -1,0 +1,32 @@
+// What is asked of a Library, and of the caches above it: a path, which view of the file that it
+// names, and how large its packets are.
+//
+// The name of the usual view is the path itself. Another's has a NUL, which no path has, and words
+// behind it; so names are keys like any string, and two views never meet in a cache.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace millrace {
+
+enum class AssetView : std::uint8_t {
+  kTracks,         // the elementary streams
+  kTransport,      // an MPEG transport stream as one whole (MP2T)
+  kWithSubtitles,  // the elementary streams, text subtitles among them
+};
+
+// `packet_bytes`: what no RTP packet may exceed, header included; 0: the usual.
+std::string AssetName(std::string_view path, AssetView view, std::size_t packet_bytes = 0);
+
+struct AssetNameParts {
+  std::string_view path;
+  AssetView view = AssetView::kTracks;
+  std::size_t packet_bytes = 0;
+};
+// Views into `name`. An unknown word is the usual view, a number that is none the usual size.
+AssetNameParts SplitAssetName(std::string_view name);
+
+}  // namespace millrace
