@@ -172,6 +172,10 @@ absl::StatusOr<std::unique_ptr<ServerProcess>> ServerProcess::Start(const Server
   shared.presentations = parts->store.get();
   shared.cache = parts->cache.get();
   shared.live = parts->live.get();
+  for (const ServerOptions::RootWish& root : options.wishes) {
+    shared.assets.AddRoot(root.prefix, root.wish);
+  }
+  for (const rtsp::ChannelSeries& series : options.channels) shared.assets.AddChannels(series);
   shared.bind = *bind;
   shared.cname = RandomCname();
 
@@ -190,6 +194,10 @@ absl::StatusOr<std::unique_ptr<ServerProcess>> ServerProcess::Start(const Server
     LogInfo("serving {}: {}{} assets, at /{}", p.library->root(i).folder,
             count.complete ? "" : "more than ", count.assets, p.library->root(i).prefix);
   }
+  for (const rtsp::ChannelSeries& series : shared.assets.channels()) {
+    LogInfo("{} channels at /{}0{} and on, of /{}", series.count, series.prefix, series.suffix,
+            series.file);
+  }
   LogInfo("{}", PublishingText(live));
   LogInfo("limits: {} connections and {} sessions per shard, cache {} MiB, session time-out {} s",
           shared.limits.connections, shared.limits.sessions, p.vod.cache_bytes >> 20,
@@ -202,6 +210,15 @@ void ServerProcess::Stop() {
   parts_->running = false;
   parts_->loader->Stop();
   parts_->group->Stop();
+  const PacketCacheStats stats = parts_->cache->stats();
+  const std::uint64_t asked = stats.hits + stats.misses;
+  if (asked > 0) {
+    LogInfo(
+        "packet cache: {} blocks asked for, {:.1f} % of them there; {} loaded, {} let go for room, "
+        "{} MiB in use",
+        asked, 100.0 * static_cast<double>(stats.hits) / static_cast<double>(asked), stats.loads,
+        stats.evictions, stats.bytes >> 20);
+  }
   parts_->cache.reset();
   parts_->store.reset();
 }

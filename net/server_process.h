@@ -13,11 +13,20 @@
 #include "core/clock.h"
 #include "core/counters.h"
 #include "media/mounted_library.h"
+#include "net/rtsp/asset_rules.h"
 
 namespace millrace {
 
 struct ServerOptions {
+  // How a folder's assets are played when a URL does not say.
+  struct RootWish {
+    std::string prefix;
+    rtsp::AssetWish wish;
+  };
+
   std::vector<ServedRoot> roots = {{"", "."}};
+  std::vector<RootWish> wishes;
+  std::vector<rtsp::ChannelSeries> channels;
   std::string bind;               // an IP address; empty: every address, IPv6 and IPv4
   std::uint16_t port = 8554;      // 0: any free one
   std::size_t shards = 0;         // 0: one per usable processor

@@ -51,6 +51,9 @@ class SenderObserver {
   virtual void OnSenderEnded(Sender* sender) = 0;
   // A live viewer fell out of the window. From within a send.
   virtual void OnSenderJumped(Sender*) {}
+  // Media time beyond which a sender must not be ahead of its session's others: asked only by one
+  // on a clock of `in_step`.
+  virtual Duration FurthestInStep() const { return Duration::max(); }
   // The media cannot be read any more. From the mailbox.
   virtual void OnSenderFailed(Sender* sender, const absl::Status& status) = 0;
 };

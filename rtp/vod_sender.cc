@@ -4,6 +4,20 @@
 #include <utility>
 
 namespace millrace {
+namespace {
+
+// Key frames of a fast clock follow each other no closer than this, as they are shown: more would
+// be many times the bit rate of normal playing and show no more.
+constexpr Duration kKeyFrameGap = 100ms;
+// A frame's decoding time, by which it has its block, is before its presentation time by up to this
+// (if it is more, the next key frame is found).
+constexpr Duration kReorderMargin = 200ms;
+// How early a key frame is looked for: time to load some blocks in which there is none.
+constexpr Duration kKeyLookAhead = 500ms;
+// Between looks of a sender that is ahead of its session's others.
+constexpr Duration kStepWait = 8ms;
+
+}  // namespace
 
 VodSender::VodSender(SenderContext* context, PresentationRef presentation, std::size_t stream,
                      SenderObserver* observer, std::unique_ptr<Transport> transport)
@@ -16,11 +30,19 @@ void VodSender::Start(StartPoint at, const PlayClock& clock, std::uint32_t times
   block_ = std::move(at.block);
   number_ = at.number;
   index_ = at.index;
-  min_pts_ = at.min_pts;
+  min_pts_ = clock.keys_only() ? std::numeric_limits<std::int64_t>::min() : at.min_pts;
   held_ = false;
   prefetched_ = false;
   max_pts_sent_ = std::numeric_limits<std::int64_t>::min();
   timestamp_offset_ = timestamp_offset;
+  turn_shift_ = 0s;
+  turn_ticks_ = 0;
+  turned_in_vain_ = false;
+  turn_pts_ = clock.turn > 0s ? rtp_stream().track.ClockFromDuration(clock.turn)
+                              : std::numeric_limits<std::int64_t>::max();
+  in_key_ = false;
+  max_scaled_shown_ = clock.start;
+  wanted_key_ = rtp_stream().track.ClockFromDuration(clock.start);
   clock_ = clock;
   set_end(clock.end);
   state_ = State::kPlaying;
@@ -53,11 +75,22 @@ void VodSender::Stop() {
   state_ = State::kStopped;
 }
 
+void VodSender::KeepTime(const PlayClock& clock, std::uint32_t timestamp_offset) {
+  Stop();
+  max_pts_sent_ = std::numeric_limits<std::int64_t>::min();
+  turn_shift_ = 0s;
+  turn_ticks_ = 0;
+  timestamp_offset_ = timestamp_offset;
+  clock_ = clock;
+}
+
 void VodSender::Resume(const PlayClock& clock, Instant now) {
   const bool range_ended = state_ == State::kEndOfRange;
   Stop();
   clock_.epoch = clock.epoch;
   clock_.start = clock.start;
+  clock_.speed = clock.speed;
+  clock_.in_step = clock.in_step;
   set_end(clock.end);
   if (range_ended) GoOnBeyondEnd();
   state_ = State::kPlaying;
@@ -95,19 +128,32 @@ void VodSender::ChangeSsrc(std::uint32_t ssrc) {
 
 std::uint32_t VodSender::TimestampAt(Duration media) const {
   return rtp_stream().first_timestamp + timestamp_offset_ +
-         static_cast<std::uint32_t>(rtp_stream().track.ClockFromDuration(media));
+         static_cast<std::uint32_t>(rtp_stream().track.ClockFromDuration(clock_.ShownAt(media)));
+}
+
+Duration VodSender::DueOf(const PacketBlock& block, std::size_t packet) const {
+  if (!clock_.keys_only()) return block.due(packet) + turn_shift_;
+  return rtp_stream().track.DurationFromClock(block.packets()[packet].pts);
 }
 
 std::optional<Duration> VodSender::next_due() const {
   if (!block_) return std::nullopt;
   const PacketBlock& block = block_->streams[stream()];
   if (index_ >= block.packets().size()) return std::nullopt;
-  return block.due(index_);
+  return DueOf(block, index_);
 }
 
-std::optional<Duration> VodSender::max_time_sent() const {
-  if (max_pts_sent_ == std::numeric_limits<std::int64_t>::min()) return std::nullopt;
-  return rtp_stream().track.DurationFromClock(max_pts_sent_);
+Duration VodSender::reached() const {
+  const bool backwards = clock_.scale < 0;
+  return next_due().value_or((number_ + (backwards ? 1 : 0)) * kBlockDuration + turn_shift_);
+}
+
+std::optional<Duration> VodSender::max_shown() const {
+  const bool none = max_pts_sent_ == std::numeric_limits<std::int64_t>::min();
+  if (none && turn_shift_ == 0s) return std::nullopt;
+  if (none) return turn_shift_;
+  if (clock_.scaled()) return max_scaled_shown_;
+  return rtp_stream().track.DurationFromClock(max_pts_sent_) + turn_shift_;
 }
 
 Duration VodSender::Lateness(Instant now) const {
@@ -125,7 +171,7 @@ bool VodSender::SettleIn(const PacketBlock& block) {
   const auto packets = block.packets();
   for (; index_ < packets.size(); ++index_) {
     const PacketEntry& entry = packets[index_];
-    if (entry.pts < min_pts_) continue;
+    if (entry.pts < min_pts_ || entry.pts >= turn_pts_) continue;
     if (entry.pts < end_pts_) return true;
     if (!held_) {
       held_ = true;
@@ -138,27 +184,134 @@ bool VodSender::SettleIn(const PacketBlock& block) {
   return false;
 }
 
+bool VodSender::SettleOnKey(const PacketBlock& block) {
+  const auto packets = block.packets();
+  if (in_key_) {
+    const bool more = index_ < packets.size() && (packets[index_].flags & kPacketUnitStart) == 0;
+    if (more || index_ == key_index_) return true;
+    in_key_ = false;
+    const std::uint32_t number = BlockOf(wanted_key_);
+    const bool elsewhere = clock_.scale > 0 ? number > number_ : number != number_;
+    if (elsewhere) {
+      MoveToBlock(number);
+      return false;
+    }
+  }
+  const auto is_key = [&](std::size_t i) {
+    return (packets[i].flags & kPacketRandomAccess) != 0 &&
+           (clock_.scale > 0 ? packets[i].pts >= wanted_key_ : packets[i].pts <= wanted_key_);
+  };
+  std::size_t found = packets.size();
+  if (clock_.scale > 0) {
+    for (found = 0; found < packets.size() && !is_key(found);) ++found;
+  } else {
+    for (std::size_t i = packets.size(); i-- > 0 && found == packets.size();) {
+      if (is_key(i)) found = i;
+    }
+  }
+  if (found < packets.size()) {
+    index_ = key_index_ = static_cast<std::uint32_t>(found);
+    const std::int64_t pts = packets[found].pts;
+    if (clock_.end && (clock_.scale > 0 ? pts >= end_pts_ : pts < end_pts_)) {
+      End(State::kEndOfRange);
+      return false;
+    }
+    in_key_ = true;
+    const auto gap = static_cast<double>(rtp_stream().track.ClockFromDuration(kKeyFrameGap));
+    wanted_key_ = pts + static_cast<std::int64_t>(gap * clock_.scale);
+    return true;
+  }
+  if (clock_.scale > 0 ? block_->last : number_ == 0) {
+    End(clock_.scale > 0 ? State::kEndOfMedia : State::kEndOfRange);
+  } else {
+    MoveToBlock(clock_.scale > 0 ? number_ + 1 : number_ - 1);
+  }
+  return false;
+}
+
+void VodSender::MoveToBlock(std::uint32_t number) {
+  number_ = number;
+  index_ = 0;
+  prefetched_ = false;
+  block_.Reset();
+}
+
+bool VodSender::MayLookAhead() {
+  const Instant when = clock_.DueAt(number_ * kBlockDuration) - kKeyLookAhead;
+  if (when <= context_->pacer->swept_until()) return true;
+  context_->pacer->Schedule(this, when);
+  return false;
+}
+
+std::uint32_t VodSender::BlockOf(std::int64_t pts) const {
+  Duration time = rtp_stream().track.DurationFromClock(pts);
+  if (clock_.scale > 0) time -= kReorderMargin;
+  const auto number = std::max(time, Duration(0s)) / kBlockDuration;
+  return static_cast<std::uint32_t>(
+      std::min<std::int64_t>(number, presentation_->block_count() - 1));
+}
+
+bool VodSender::TurnAround() {
+  // The stretch may have begun behind the stream's end; a whole turn without a packet has none.
+  const bool in_vain = max_pts_sent_ == std::numeric_limits<std::int64_t>::min();
+  if (in_vain && turned_in_vain_) return false;
+  turned_in_vain_ = in_vain;
+  turn_shift_ += clock_.turn;
+  turn_ticks_ = static_cast<std::uint32_t>(rtp_stream().track.ClockFromDuration(turn_shift_));
+  max_pts_sent_ = std::numeric_limits<std::int64_t>::min();
+  min_pts_ = std::numeric_limits<std::int64_t>::min();
+  MoveToBlock(0);
+  return true;
+}
+
 bool VodSender::Settle() {
   while (state_ == State::kPlaying) {
     if (!block_) {
-      if (waiting()) return false;
+      if (waiting() || (clock_.keys_only() && !MayLookAhead())) return false;
       block_ = context_->blocks->Acquire(presentation_, number_, this);
       if (!block_) return false;
       context_->counters->blocks_acquired.Add();
     }
     const PacketBlock& block = block_->streams[stream()];
+    if (clock_.keys_only()) {
+      if (SettleOnKey(block)) return true;
+      continue;
+    }
     if (SettleIn(block)) return true;
     if (index_ < block.packets().size() || block_->last) {
       if (GoOnBeyondEnd()) continue;
+      if (!held_ && clock_.turn > 0s && TurnAround()) continue;
       End(held_ ? State::kEndOfRange : State::kEndOfMedia);
       return false;
     }
-    ++number_;
-    index_ = 0;
-    prefetched_ = false;
-    block_.Reset();
+    MoveToBlock(number_ + 1);
   }
   return false;
+}
+
+std::uint32_t VodSender::CountDue(const PacketBlock& block, Instant now,
+                                  std::uint32_t packets_max) const {
+  const auto packets = block.packets();
+  const Instant until = now + context_->limits->train_window;
+  Duration horizon = clock_.MediaAt(until);
+  if (clock_.in_step) horizon = std::min(horizon, observer_->FurthestInStep());
+  horizon -= turn_shift_;
+  const bool scaled = clock_.scaled();
+  std::uint32_t count = 0;
+  for (std::uint32_t i = index_; i < packets.size() && count < packets_max; ++i, ++count) {
+    if (packets[i].pts < min_pts_ || packets[i].pts >= turn_pts_ ||
+        (packets[i].pts >= end_pts_ && !clock_.keys_only())) {
+      break;
+    }
+    if (!scaled) {
+      if (block.due(i) > horizon) break;
+      continue;
+    }
+    // One picture has one timestamp.
+    if (clock_.DueAt(DueOf(block, i)) > until || packets[i].pts != packets[index_].pts) break;
+    if (i > index_ && clock_.keys_only() && (packets[i].flags & kPacketUnitStart) != 0) break;
+  }
+  return count;
 }
 
 VodSender::Run VodSender::Due(Instant now, std::uint32_t packets_max, bool equal_sizes) {
@@ -166,17 +319,19 @@ VodSender::Run VodSender::Due(Instant now, std::uint32_t packets_max, bool equal
   if (!Settle()) return run;
   const PacketBlock& block = block_->streams[stream()];
   const auto packets = block.packets();
-  const Duration horizon = clock_.MediaAt(now + context_->limits->train_window);
-  std::uint32_t available = 0;
-  for (std::uint32_t i = index_; i < packets.size() && available < packets_max; ++i, ++available) {
-    if (block.due(i) > horizon || packets[i].pts < min_pts_ || packets[i].pts >= end_pts_) break;
-  }
+  const std::uint32_t available = CountDue(block, now, packets_max);
   run.memory = block.bytes();
   run.first = index_;
   if (available > 0) Gather(&packets[index_], available, equal_sizes, &run);
   run.patch.sequence_offset = static_cast<std::uint16_t>(
       next_sequence_ - static_cast<std::uint16_t>(block.first_sequence() + index_));
-  run.patch.timestamp_offset = timestamp_offset_;
+  run.patch.timestamp_offset = timestamp_offset_ + turn_ticks_;
+  if (clock_.scaled()) {
+    const Track& track = rtp_stream().track;
+    const std::int64_t pts = packets[index_].pts;
+    const Duration shown = clock_.ShownAt(track.DurationFromClock(pts));
+    run.patch.timestamp_offset += static_cast<std::uint32_t>(track.ClockFromDuration(shown) - pts);
+  }
   run.patch.ssrc = ssrc_;
   return run;
 }
@@ -185,7 +340,8 @@ bool VodSender::LateBehind(const Run& run, Instant now) const {
   const PacketBlock& block = block_->streams[stream()];
   const std::size_t next = run.first + run.count;
   return next < block.packets().size() &&
-         clock_.DueAt(block.due(next)) + context_->limits->train_window <= now;
+         !(clock_.keys_only() && (block.packets()[next].flags & kPacketUnitStart) != 0) &&
+         clock_.DueAt(DueOf(block, next)) + context_->limits->train_window <= now;
 }
 
 void VodSender::Advance(const Run& run, std::uint32_t count) {
@@ -193,12 +349,16 @@ void VodSender::Advance(const Run& run, std::uint32_t count) {
   for (std::uint32_t i = 0; i < count; ++i) {
     max_pts_sent_ = std::max(max_pts_sent_, run.packets[i].pts);
   }
+  if (clock_.scaled()) {
+    const Duration time = rtp_stream().track.DurationFromClock(run.packets[0].pts);
+    max_scaled_shown_ = std::max(max_scaled_shown_, clock_.ShownAt(time));
+  }
   CountSent(run, count);
   index_ = run.first + count;
-  if (!prefetched_ && index_ > block_->streams[stream()].packets().size() / 2 && !block_->last) {
-    prefetched_ = true;
-    context_->blocks->Prefetch(presentation_, number_ + 1);
-  }
+  if (prefetched_ || index_ <= block_->streams[stream()].packets().size() / 2) return;
+  if (clock_.keys_only() || (block_->last && clock_.turn == 0s)) return;
+  prefetched_ = true;
+  context_->blocks->Prefetch(presentation_, block_->last ? 0 : number_ + 1);
 }
 
 MemoryHold VodSender::Hold(const Run&) const {
@@ -209,7 +369,10 @@ MemoryHold VodSender::Hold(const Run&) const {
 void VodSender::Reschedule(Instant not_before) {
   if (!Settle()) return;
   const PacketBlock& block = block_->streams[stream()];
-  const Instant due = clock_.DueAt(block.due(index_));
+  const Instant due = clock_.DueAt(DueOf(block, index_));
+  if (clock_.in_step && DueOf(block, index_) > observer_->FurthestInStep()) {
+    not_before = std::max(not_before, context_->pacer->swept_until()) + kStepWait;
+  }
   const Instant tick = due - due.time_since_epoch() % context_->limits->pacing_tick;
   context_->pacer->Schedule(this, std::max(tick, not_before));
 }
@@ -218,7 +381,7 @@ void VodSender::OnBlock(BlockRef block) {
   block_ = std::move(block);
   context_->counters->blocks_acquired.Add();
   FixNumbering(block_->streams[stream()]);
-  if (next_due() && clock_.DueAt(*next_due()) < context_->pacer->swept_until()) {
+  if (!clock_.in_step && next_due() && clock_.DueAt(*next_due()) < context_->pacer->swept_until()) {
     context_->counters->viewers_late.Add();
   }
   Reschedule(Instant{});

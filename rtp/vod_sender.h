@@ -1,7 +1,9 @@
 // A viewer's cursor over one stream of a file: where he is and what is due.
 //
 // The way of the data: Start puts the cursor at a packet; from there it runs on the viewer's clock.
-// Half-way through a block the next one is asked for.
+// Half-way through a block the next one is asked for. A clock that is not of normal speed changes
+// what is sent (key frames only, when it is faster than normal or runs backwards) and the
+// timestamps; one that turns goes on at the start of the media for ever.
 //
 // Shard: home's only.
 // Invariants
@@ -11,8 +13,14 @@
 //     untouched (patch() is the identity).
 //  3. Only packets with min_pts <= pts < end_pts are sent, each once.
 //  4. No packet is sent before its due time less the train window.
+//  5. Timestamps count the time in which a viewer is shown something, not media time (RFC 2326
+//     section 12.34 and appendix B): at four times normal speed, two pictures four seconds of media
+//     apart are one second apart.
+//  6. Every turn is as long as the media, for all streams alike, however long a stream itself is:
+//     audio and video stay in sync.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -30,9 +38,32 @@ struct PlayClock {
   Instant epoch{};   // when media time `start` is due
   Duration start{};  // npt
   std::optional<Duration> end;
+  // Media seconds shown in a second (RFC 2326 section 12.34); negative: backwards.
+  double scale = 1;
+  // Seconds' worth of what is shown that are delivered in a second (section 12.35).
+  double speed = 1;
+  // Nothing but the connection bounds the speed: the streams of a session have to look after each
+  // other, lest one runs away from the others.
+  bool in_step = false;
+  // 0, or the length after which the media begins anew; media time goes on beyond it.
+  Duration turn{};
 
-  Instant DueAt(Duration media) const { return epoch + (media - start); }
-  Duration MediaAt(Instant now) const { return start + (now - epoch); }
+  bool scaled() const { return scale != 1; }
+  // Only key frames are sent.
+  bool keys_only() const { return scale > 1 || scale < 0; }
+
+  Instant DueAt(Duration media) const { return epoch + Over(media - start, scale * speed); }
+  Duration MediaAt(Instant now) const { return start + Over(now - epoch, 1 / (scale * speed)); }
+  // When `media` is shown, on the timeline that RTP timestamps count.
+  Duration ShownAt(Duration media) const { return start + Over(media - start, scale); }
+
+ private:
+  static Duration Over(Duration time, double divisor) {
+    if (divisor == 1) return time;
+    constexpr double kMax = 4e18;  // a century; what is beyond is never reached
+    const double result = static_cast<double>(time.count()) / divisor;
+    return Duration(static_cast<Duration::rep>(std::clamp(result, -kMax, kMax)));
+  }
 };
 
 // Where a stream starts. `block` may be empty: it is asked for then.
@@ -52,6 +83,8 @@ class VodSender : public Sender, private BlockWaiter {
   // A new stretch from `at`. `timestamp_offset` shifts the stream's own timestamps (mod 2^32).
   void Start(StartPoint at, const PlayClock& clock, std::uint32_t timestamp_offset, Instant now);
   void Stop() override;
+  // Silent during a stretch that others of the session play; its timestamps keep their time.
+  void KeepTime(const PlayClock& clock, std::uint32_t timestamp_offset);
   // On from where Stop left it, or from the first packet a range end held back.
   void Resume(const PlayClock& clock, Instant now);
   // The end of the range changes while playing. When the end that was has already held packets back
@@ -69,8 +102,10 @@ class VodSender : public Sender, private BlockWaiter {
   std::uint32_t TimestampAt(Duration media) const;
   // Media time at which the next packet is due; nothing while that is unknown (block not here).
   std::optional<Duration> next_due() const;
-  // Latest presentation time sent since Start, in npt; nothing when none was.
-  std::optional<Duration> max_time_sent() const;
+  // Media time that the cursor has come to: next_due, or where the block begins that it waits for.
+  Duration reached() const;
+  // The latest that was shown since Start, as PlayClock::ShownAt has it; nothing when none was.
+  std::optional<Duration> max_shown() const;
   Duration Lateness(Instant now) const override;
 
   // --- For the transports.
@@ -89,6 +124,19 @@ class VodSender : public Sender, private BlockWaiter {
   // The same within a block; false at its end and at the range's (the cursor stands on a packet
   // then).
   bool SettleIn(const PacketBlock& block);
+  // Instead of it where only key frames are sent; moves to other blocks, of which none may be here
+  // then.
+  bool SettleOnKey(const PacketBlock& block);
+  void MoveToBlock(std::uint32_t number);
+  std::uint32_t BlockOf(std::int64_t pts) const;
+  // Whether the clock is so near to the block that is to be asked for, where nothing but key frames
+  // is looked for; else it looks again when it is.
+  bool MayLookAhead();
+  // Back to the start of the media; false when it has nothing for this stream.
+  bool TurnAround();
+  Duration DueOf(const PacketBlock& block, std::size_t packet) const;
+  // How many packets from the cursor on are due and may share a run.
+  std::uint32_t CountDue(const PacketBlock& block, Instant now, std::uint32_t packets_max) const;
   // After the range's end, when it has been moved: to the first packet it held back.
   bool GoOnBeyondEnd();
   void ApplyEnd(std::optional<Duration> end);
@@ -100,7 +148,12 @@ class VodSender : public Sender, private BlockWaiter {
   PlayClock clock_;
   std::int64_t min_pts_ = 0;
   std::int64_t end_pts_ = 0;
-  std::int64_t max_pts_sent_ = std::numeric_limits<std::int64_t>::min();
+  std::int64_t max_pts_sent_ = std::numeric_limits<std::int64_t>::min();  // of this turn
+  Duration max_scaled_shown_{};                                           // of a scaled clock
+  Duration turn_shift_{};  // length of the turns before this one
+  std::uint32_t turn_ticks_ = 0;
+  std::int64_t turn_pts_ = 0;    // what is shown at or after it belongs to no turn
+  bool turned_in_vain_ = false;  // the last turn sent nothing
   std::optional<Duration>
       wanted_end_;  // differs from the clock's until what that held back is sent
   // First packet that the range's end held back: a PLAY without Range goes on there.
@@ -109,6 +162,9 @@ class VodSender : public Sender, private BlockWaiter {
 
   std::uint32_t number_ = 0;      // block
   std::uint32_t index_ = 0;       // packet in it
+  bool in_key_ = false;           // the cursor is within a key frame
+  std::uint32_t key_index_ = 0;   // its first packet
+  std::int64_t wanted_key_ = 0;   // the next key frame is at or beyond this time
   bool numbering_fixed_ = false;  // next_sequence_ is decided
   bool prefetched_ = false;       // the block after this one has been asked for
   std::uint32_t timestamp_offset_ = 0;

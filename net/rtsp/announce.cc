@@ -29,7 +29,8 @@ void LogRefusal(const Exchange& x, const absl::Status& status, Instant now) {
 
 void RequestHandler::Announce(Exchange& x) {
   LiveTable& table = server_->live_hub().table();
-  if (!table.MayPublish(x.path)) return Respond(x, 405);
+  const bool is_channel = x.meaning && x.meaning->channel;
+  if (!table.MayPublish(x.path) || is_channel) return Respond(x, 405);
   if (!x.message.Value(HeaderId::kSession).empty()) return Respond(x, 455);
   const HeaderField* const type = x.message.Find(HeaderId::kContentType);
   if (type == nullptr) return Respond(x, 400);

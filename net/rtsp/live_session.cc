@@ -60,7 +60,7 @@ void LiveSession::Pause() {
   if (view_->ended()) OnPresentationEnded();
 }
 
-void LiveSession::AppendRange(std::string* out) const { out->append("npt=now-"); }
+void LiveSession::AppendRange(RangeUnit, std::string* out) const { out->append("npt=now-"); }
 
 std::optional<std::uint32_t> LiveSession::StartTimestamp(const Setup& setup) const {
   return Live(setup).next_timestamp();

@@ -31,7 +31,7 @@ class LiveSession final : public PlaySession, private LiveViewUser {
   void Pause() override;
   void Close(bool bye) override;
 
-  void AppendRange(std::string* out) const override;
+  void AppendRange(RangeUnit unit, std::string* out) const override;
   std::optional<std::uint32_t> StartTimestamp(const Setup& setup) const override;
 
  private:

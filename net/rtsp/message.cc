@@ -105,6 +105,7 @@ HeaderId HeaderIdOf(std::string_view name) {
       break;
     case 12:
       if (Matches(name, "content-type")) return HeaderId::kContentType;
+      if (Matches(name, "rate-control")) return HeaderId::kRateControl;
       break;
     case 13:
       if (Matches(name, "authorization")) return HeaderId::kAuthorization;

@@ -41,6 +41,7 @@ enum class HeaderId : std::uint8_t {
   kCSeq,
   kProxyRequire,
   kRange,
+  kRateControl,  // of ONVIF's streaming specification, section 6.5.3
   kRequire,
   kScale,
   kSession,

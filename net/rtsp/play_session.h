@@ -51,7 +51,7 @@ class PlaySession : public Session, protected SenderObserver {
   void Close(bool bye) override;
 
   // --- What the answer to PLAY says.
-  virtual void AppendRange(std::string* out) const = 0;
+  virtual void AppendRange(RangeUnit unit, std::string* out) const = 0;
   // RTP timestamp of the start; nothing when it is not known yet (then neither is the sequence
   // number).
   virtual std::optional<std::uint32_t> StartTimestamp(const Setup& setup) const = 0;

@@ -51,9 +51,51 @@ PendingAnswer AnswerTo(const Exchange& x) {
   answer.timestamp = x.message.Value(HeaderId::kTimestamp);
   answer.scale = x.message.Find(HeaderId::kScale) != nullptr;
   answer.speed = x.message.Find(HeaderId::kSpeed) != nullptr;
+  answer.rate_control = x.message.Find(HeaderId::kRateControl) != nullptr;
+  if (const auto range = ParseRange(x.message.Value(HeaderId::kRange))) {
+    answer.range_unit = range->unit;
+  }
   answer.close = AsksToClose(x.message);
   answer.owns = x.owns;
   return answer;
+}
+
+// Time codes fit media whose pictures they count (RFC 2326 section 3.5).
+bool IsUnitOf(RangeUnit unit, const Presentation& presentation) {
+  if (unit == RangeUnit::kNpt) return true;
+  const FrameRate rate = presentation.streams[presentation.lead_stream()].track.frame_rate;
+  const auto is = [rate](std::uint64_t numerator, std::uint64_t denominator) {
+    return rate.numerator * denominator == rate.denominator * numerator;
+  };
+  return unit == RangeUnit::kSmpte25       ? is(25, 1)
+         : unit == RangeUnit::kSmpte30Drop ? is(30000, 1001)
+                                           : false;
+}
+
+// False: the range cannot be played. An end that is the media's is left out, for it is said with
+// BYE.
+bool FitRange(const VodSession& session, VodSession::PlayRequest* request) {
+  const bool backwards = session.ScaleFor(*request) < 0;
+  const Duration duration = session.duration();
+  if (request->start && *request->start > duration) return false;
+  if (request->end && *request->end >= duration && !backwards) request->end.reset();
+  if (!request->end) return true;
+  if (request->start) {
+    return backwards ? *request->end <= *request->start : *request->end >= *request->start;
+  }
+  const Duration here = session.Position();
+  return backwards ? *request->end < here : *request->end > here;
+}
+
+bool IsChannel(const Exchange& x) { return x.meaning && x.meaning->channel; }
+
+// "2.0", "0.5", "-64.0".
+std::string DecimalText(double value) {
+  char text[32];
+  const auto [end, error] = std::to_chars(text, text + sizeof(text), value);
+  std::string decimal(text, end);
+  if (decimal.find('.') == std::string::npos) decimal.append(".0");
+  return decimal;
 }
 
 // Takes "/trackID=n" off the end of `text`, if it is there.
@@ -114,12 +156,18 @@ int RequestHandler::Check(Exchange& x) {
   if (!x.uri.scheme.empty() && !EqualsIgnoreCase(x.uri.scheme, "rtsp")) return 400;
   std::string_view path = WithoutTrailingSlash(x.uri.path);
   x.stream = TakeControl(&path);
-  if (!x.stream && !x.uri.query.empty()) {
-    // Players that append the control to the URL put it behind the query.
-    std::string_view query = x.uri.query;
-    x.stream = TakeControl(&query);
-  }
+  // Players that append the control to the URL put it behind the query.
+  std::string_view query = x.uri.query;
+  if (const auto stream = TakeControl(&query); stream && !x.stream) x.stream = stream;
+  x.uri.query = WithoutTrailingSlash(query);
   if (!PercentDecode(WithoutTrailingSlash(path), &x.path)) return 400;
+  x.meaning = server_->asset_rules().Resolve(x.path, x.uri.query);
+  if (const HeaderField* field = m.Find(HeaderId::kBlocksize);
+      field && m.method == Method::kSetup) {
+    const auto bytes = ParseDecimal(field->value);
+    if (!bytes || *bytes < 1) return 400;
+    x.packet_bytes = PacketBytesFor(static_cast<std::size_t>(std::min(*bytes, 65536.0)));
+  }
   const std::string_view session = m.Value(HeaderId::kSession);
   if (!session.empty()) x.session_id = SessionId::Parse(SessionIdOf(session));
   return 0;
@@ -240,16 +288,22 @@ void RequestHandler::Options(Exchange& x) {
 }
 
 bool RequestHandler::NeedMedia(Exchange& x) {
-  if (x.live == nullptr && x.presentation == nullptr) {
+  if (x.live == nullptr && x.presentation == nullptr && !IsChannel(x)) {
     x.live = server_->live_hub().table().Find(x.path);
   }
   if (x.live != nullptr || x.presentation != nullptr) return true;
+  if (!x.meaning) {
+    Respond(x, 400);
+    return false;
+  }
   if (x.connection == nullptr) {
     Respond(x, 454);  // only a session sends a request to another shard
     return false;
   }
   auto open = std::make_unique<Connection::PendingOpen>(x.connection, x.raw, this, &OnOpened);
-  x.presentation = server_->presentations().Open(x.path, server_->shard().now(), open.get());
+  x.presentation = server_->presentations().Open(
+      AssetName(x.meaning->file, x.meaning->wish.view, x.packet_bytes), server_->shard().now(),
+      open.get());
   if (x.presentation != nullptr) return true;
   x.connection->pending_open = std::move(open);
   return false;
@@ -303,18 +357,35 @@ void RequestHandler::Describe(Exchange& x) {
   if (!accept.empty() && !AcceptsSdp(accept)) return Respond(x, 406);
   if (x.path.empty()) return Respond(x, 404);
   if (!NeedMedia(x)) return;
+  const std::string base_url = BaseUrl(x);
   std::string description;
   if (x.live != nullptr) {
     const LivePresentation::Described described = x.live->described();
     description = DescribeLive(*described.description, x.live->sdp_session_id(), described.version,
                                x.local, described.sets);
   } else {
-    description = DescribePresentation(*x.presentation, x.local);
+    if (x.meaning->wish.start > x.presentation->duration) return Respond(x, 457);
+    description = DescribeFile(x, base_url);
   }
   Answer answer(server_, x, 200);
   answer.writer().AddDate(server_->shard().wall());
-  answer.Add("Content-Base", BaseUrl(x));
+  answer.Add("Content-Base", base_url);
   answer.Finish(description, "application/sdp");
+}
+
+std::string RequestHandler::DescribeFile(const Exchange& x, const std::string& base_url) const {
+  const AssetWish& wish = x.meaning->wish;
+  PresentationView view;
+  view.start = wish.start;
+  view.endless = wish.loop;
+  view.live = IsChannel(x);
+  // What comes after a '?' gets lost when players put a relative control behind a URL, or before it
+  // they put the control; so here controls are whole URLs.
+  if (!x.uri.query.empty()) {
+    view.control_prefix = base_url;
+    view.control_suffix.append("?").append(x.uri.query);
+  }
+  return DescribePresentation(*x.presentation, x.local, view);
 }
 
 void RequestHandler::Parameter(Exchange& x) {
@@ -362,20 +433,26 @@ void RequestHandler::Play(Exchange& x) {
 }
 
 void RequestHandler::PlayFile(Exchange& x, VodSession& session) {
-  std::optional<Duration> start, end;
+  VodSession::PlayRequest request;
   if (const HeaderField* field = x.message.Find(HeaderId::kRange)) {
     const auto range = ParseRange(field->value);
     if (!range) return Respond(x, 457);
-    if (range->unit != RangeUnit::kNpt) return Respond(x, 456);
-    start = range->start;
-    end = range->end;
+    if (!IsUnitOf(range->unit, session.presentation()) && !session.is_channel()) {
+      return Respond(x, 456);
+    }
+    request.start = range->start;
+    request.end = range->end;
   }
-  const Duration duration = session.presentation().duration;
-  if (start && *start > duration) return Respond(x, 457);
-  if (end && *end >= duration) end.reset();  // the end of the media, which is said with BYE
-  if (end && !start && *end <= session.Position()) return Respond(x, 457);
+  if (const HeaderField* field = x.message.Find(HeaderId::kScale)) {
+    request.scale = ParseDecimal(field->value);
+  }
+  if (const HeaderField* field = x.message.Find(HeaderId::kSpeed)) {
+    request.speed = ParseDecimal(field->value);
+  }
+  request.rate_control = !EqualsIgnoreCase(x.message.Value(HeaderId::kRateControl), "no");
+  if (!session.is_channel() && !FitRange(session, &request)) return Respond(x, 457);
   const PendingAnswer answer = AnswerTo(x);
-  if (session.Play(start, end, answer)) FinishPlay(session, answer, absl::OkStatus());
+  if (session.Play(request, answer)) FinishPlay(session, answer, absl::OkStatus());
 }
 
 void RequestHandler::FinishPlay(PlaySession& session, const PendingAnswer& answer,
@@ -403,10 +480,14 @@ void RequestHandler::WritePlayAnswer(PlaySession& session, std::string* out,
   if (!answer.timestamp.empty()) writer.Add("Timestamp", answer.timestamp);
   writer.Add("Session", session.id().ToString());
   std::string value;
-  session.AppendRange(&value);
+  session.AppendRange(answer.range_unit, &value);
   writer.Add("Range", value);
-  if (answer.scale) writer.Add("Scale", "1.0");
-  if (answer.speed) writer.Add("Speed", "1.0");
+  const VodSession* const vod = session.vod();
+  if (answer.scale) writer.Add("Scale", DecimalText(vod != nullptr ? vod->scale() : 1));
+  if (answer.speed) writer.Add("Speed", DecimalText(vod != nullptr ? vod->speed() : 1));
+  if (answer.rate_control) {
+    writer.Add("Rate-Control", vod != nullptr && !vod->rate_control() ? "no" : "yes");
+  }
   value.clear();
   for (const PlaySession::Setup& setup : session.setups()) {
     const std::optional<std::uint32_t> timestamp = session.StartTimestamp(setup);
@@ -439,7 +520,6 @@ void RequestHandler::Pause(Exchange& x) {
   answer.Add("Range", range);
 }
 
-// False: the range cannot be meant.
 bool RequestHandler::PauseFile(Exchange& x, VodSession& session) {
   const HeaderField* const field = x.message.Find(HeaderId::kRange);
   if (field == nullptr) {
@@ -447,11 +527,10 @@ bool RequestHandler::PauseFile(Exchange& x, VodSession& session) {
     return true;
   }
   const auto range = ParseRange(field->value);
-  if (!range || range->unit != RangeUnit::kNpt || !range->start) return false;
-  if (*range->start < session.Position() || *range->start > session.presentation().duration) {
-    return false;
-  }
-  if (session.state() == Session::State::kPlaying) session.PauseAt(*range->start);
+  if (!range || range->unit != RangeUnit::kNpt || !range->start || session.endless()) return false;
+  const Duration at = *range->start, here = session.Position();
+  if (at > session.duration() || (session.scale() > 0 ? at < here : at > here)) return false;
+  if (session.state() == Session::State::kPlaying) session.PauseAt(at);
   return true;
 }
 

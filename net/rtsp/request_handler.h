@@ -33,7 +33,10 @@ struct Exchange {
 
   // Filled in by Handle.
   RequestUri uri{};
-  std::string path{};                   // of the asset, decoded
+  std::string path{};  // decoded, without the control part
+  // What path and query ask for, if it is a file; nothing when that is malformed.
+  std::optional<AssetMeaning> meaning{};
+  std::size_t packet_bytes = 0;         // what SETUP's Blocksize asks for; 0: the usual
   std::optional<std::size_t> stream{};  // named by the URL's control part
   std::optional<SessionId> session_id{};
   // The session that the asking connection, on another shard, controls from now on.
@@ -75,6 +78,7 @@ class RequestHandler {
   // The request that `raw` holds, to be handled once more.
   Exchange Again(Connection& connection, std::string_view raw);
   void PlayFile(Exchange& x, VodSession& session);
+  // False: the range cannot be meant.
   bool PauseFile(Exchange& x, VodSession& session);
   // The session a request may control; answers 454 and gives null when there is none.
   Session* NeedSession(Exchange& x);
@@ -95,6 +99,7 @@ class RequestHandler {
 
   void Respond(Exchange& x, int status);
   std::string BaseUrl(const Exchange& x) const;
+  std::string DescribeFile(const Exchange& x, const std::string& base_url) const;
 
   Server* const server_;
   const Limits* const limits_;

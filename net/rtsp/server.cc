@@ -236,9 +236,10 @@ Kind* Server::CreateSession(const Endpoint& peer, const ReplyTo& owner, Args&&..
   return made;
 }
 
-VodSession* Server::CreateVodSession(PresentationRef presentation, const Endpoint& peer,
+VodSession* Server::CreateVodSession(const std::string& path, PresentationRef presentation,
+                                     const AssetMeaning& meaning, const Endpoint& peer,
                                      const ReplyTo& owner) {
-  return CreateSession<VodSession>(peer, owner, std::move(presentation));
+  return CreateSession<VodSession>(peer, owner, path, std::move(presentation), meaning);
 }
 
 LiveSession* Server::CreateLiveSession(const LiveRef& live, const Endpoint& peer,

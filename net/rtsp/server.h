@@ -25,6 +25,7 @@
 #include "core/shard.h"
 #include "core/shard_group.h"
 #include "core/slot_map.h"
+#include "net/rtsp/asset_rules.h"
 #include "net/rtsp/connection.h"
 #include "net/rtsp/live_session.h"
 #include "net/rtsp/publish_session.h"
@@ -48,6 +49,7 @@ struct ServerShared {
   PresentationStore* presentations = nullptr;
   PacketCache* cache = nullptr;
   LiveTable* live = nullptr;
+  AssetRules assets;
   Endpoint bind;           // port 0: any; see `port`
   std::string cname;       // of every stream (RFC 3550 section 6.5.1)
   std::uint16_t port = 0;  // written by shard 0 when it listens
@@ -66,7 +68,8 @@ class Server final : public LiveService,
   // --- For the request handler.
   Session* FindSession(const SessionId& id);
   // Null when the shard is full.
-  VodSession* CreateVodSession(PresentationRef presentation, const Endpoint& peer,
+  VodSession* CreateVodSession(const std::string& path, PresentationRef presentation,
+                               const AssetMeaning& meaning, const Endpoint& peer,
                                const ReplyTo& owner);
   LiveSession* CreateLiveSession(const LiveRef& live, const Endpoint& peer, const ReplyTo& owner);
   // Takes the announcement over; leaves it alone when the shard is full.
@@ -83,6 +86,7 @@ class Server final : public LiveService,
   void Forward(Connection& connection, std::string_view raw, std::size_t shard);
   // Whether no publisher but that session's stream sends from there.
   bool RtpIsFree(const Endpoint& from, const Session* session, std::size_t stream);
+  const AssetRules& asset_rules() const { return shared_->assets; }
   PresentationClient& presentations() { return presentations_; }
   std::size_t shard_count() const { return shared_->group->size(); }
   std::uint16_t rtp_port() const { return rtp_port_; }

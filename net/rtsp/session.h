@@ -19,6 +19,7 @@
 #include "core/shard.h"
 #include "core/slot_map.h"
 #include "core/timer_wheel.h"
+#include "net/rtsp/range_header.h"
 #include "net/rtsp/session_id.h"
 #include "rtp/live_hub.h"
 #include "rtp/sender.h"
@@ -46,9 +47,11 @@ struct PendingAnswer {
   ReplyTo reply;
   std::string cseq;
   std::string timestamp;
-  bool scale = false, speed = false;  // asked for, so the one used is said
-  bool close = false;                 // the connection, after the answer
-  std::optional<SessionId> owns;      // what the asking connection, elsewhere, now controls
+  // Asked for, so the one used is said.
+  bool scale = false, speed = false, rate_control = false;
+  RangeUnit range_unit = RangeUnit::kNpt;
+  bool close = false;             // the connection, after the answer
+  std::optional<SessionId> owns;  // what the asking connection, elsewhere, now controls
 };
 
 enum class EndReason : std::uint8_t {
@@ -108,6 +111,8 @@ class Session {
   virtual std::size_t stream_count() const = 0;  // of what it plays or publishes
   virtual std::size_t setup_count() const = 0;
   virtual bool uses_interleaved() const = 0;
+  // What its packets may not exceed because the client asked for it; 0: the usual.
+  virtual std::size_t packet_bytes() const { return 0; }
 
   // --- What comes from the peer. `stream` is the one whose port or channel it came to.
   virtual void OnRtp(std::size_t, std::span<const std::uint8_t>) {}

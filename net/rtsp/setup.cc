@@ -113,7 +113,7 @@ void RequestHandler::SetUpStream(Exchange& x, std::size_t stream, PlaySession* s
     if (x.live != nullptr) {
       session = server_->CreateLiveSession(x.live, x.peer, x.reply);
     } else {
-      session = server_->CreateVodSession(x.presentation, x.peer, x.reply);
+      session = server_->CreateVodSession(x.path, x.presentation, *x.meaning, x.peer, x.reply);
     }
     if (session == nullptr) return Respond(x, 503);
     x.connection->AddSession(session->id());
@@ -125,6 +125,8 @@ void RequestHandler::SetUpStream(Exchange& x, std::size_t stream, PlaySession* s
 void RequestHandler::AnswerSetUp(Exchange& x, const Session& session, const TransportSpec& spec,
                                  std::optional<ChannelPair> channels, std::string_view tail) {
   Answer answer(server_, x, 200);
+  const std::size_t packet_bytes = session.packet_bytes();
+  if (packet_bytes != 0) answer.Add("Blocksize", packet_bytes - kRtpHeaderBytes);
   answer.Add("Session", session.id().ToString(),
              ";timeout=", limits_->session_timeout / std::chrono::seconds(1));
   if (channels) {

@@ -1,6 +1,7 @@
 #include "net/rtsp/vod_session.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "core/logging.h"
@@ -14,14 +15,34 @@ namespace {
 constexpr Duration kStretchGap = 100ms;
 // From the last packet to the BYE: players read RTCP before RTP and would drop what lies between.
 constexpr Duration kGoodbyeDelay = 500ms;
+// What Scale and Speed (RFC 2326 sections 12.34 and 12.35) may ask for; what is beyond is brought
+// within.
+constexpr double kScaleMin = 0.25, kScaleMax = 64;
+constexpr double kSpeedMin = 0.5, kSpeedMax = 4;
+// So fast that only the connection and the pacer bound it.
+constexpr double kUncontrolledSpeed = 1000;
+// How far one stream may be ahead of another then.
+constexpr Duration kStepMax = 500ms;
+// How far such a viewer may fall behind normal speed.
+constexpr Duration kDownloadLateMax = 60s;
+// What is shorter is not worth looping.
+constexpr Duration kTurnMin = 100ms;
 
 VodSender& Vod(const PlaySession::Setup& setup) { return static_cast<VodSender&>(*setup.sender); }
 
 }  // namespace
 
-VodSession::VodSession(SessionHandle self, SessionHost* host, const SessionId& id,
-                       PresentationRef presentation, const Endpoint& peer, const ReplyTo& owner)
-    : PlaySession(self, host, id, peer, owner), presentation_(std::move(presentation)) {}
+VodSession::VodSession(SessionHandle self, SessionHost* host, const SessionId& id, std::string path,
+                       PresentationRef presentation, const AssetMeaning& meaning,
+                       const Endpoint& peer, const ReplyTo& owner)
+    : PlaySession(self, host, id, peer, owner),
+      path_(std::move(path)),
+      presentation_(std::move(presentation)),
+      loops_(meaning.wish.loop && presentation_->duration >= kTurnMin),
+      channel_(presentation_->duration >= kTurnMin ? meaning.channel : std::nullopt),
+      origin_(std::min(meaning.wish.start, presentation_->duration)),
+      origin_resolved_(origin_ == 0s),
+      position_(origin_) {}
 
 VodSession::~VodSession() { Close(false); }
 
@@ -42,38 +63,128 @@ std::vector<std::size_t> VodSession::Streams() const {
   return streams;
 }
 
-Duration VodSession::Position() const {
+Duration VodSession::MediaPosition() const {
   if (state_ != State::kPlaying) return position_;
+  const bool forward = clock_.scale > 0;
   Duration position = clock_.MediaAt(shard().now());
   // A viewer who runs late stands where his next packet is, not where the clock is.
   for (const Setup& setup : setups_) {
-    const std::optional<Duration> due = Vod(setup).next_due();
-    if (due && setup.sender->state() == Sender::State::kPlaying)
-      position = std::min(position, *due);
+    if (setup.sender->state() != Sender::State::kPlaying) continue;
+    const Duration reached = Vod(setup).reached();
+    position = forward ? std::min(position, reached) : std::max(position, reached);
   }
-  return std::clamp(position, range_start_, std::max(range_start_, range_end()));
+  if (clock_.turn > 0s) return std::max(position, range_start_);
+  const Duration end = range_end();
+  return forward ? std::clamp(position, range_start_, std::max(range_start_, end))
+                 : std::clamp(position, std::min(range_start_, end), range_start_);
 }
 
-bool VodSession::Play(std::optional<Duration> start, std::optional<Duration> end,
-                      PendingAnswer answer) {
-  if (!start && state_ == State::kReady && can_resume_) {
-    clock_.end = end ? end : clock_.end;
-    ResumeHere();
+Duration VodSession::FurthestInStep() const {
+  Duration slowest = Duration::max() - kStepMax;
+  for (const Setup& setup : setups_) {
+    if (setup.sender->state() != Sender::State::kPlaying) continue;
+    slowest = std::min(slowest, Vod(setup).reached());
+  }
+  return slowest + kStepMax;
+}
+
+Duration VodSession::InMedia(Duration media) const {
+  return loops_ && media >= presentation_->duration ? media % presentation_->duration : media;
+}
+
+Duration VodSession::Npt(Duration media) const {
+  const Duration npt = InMedia(media) - origin_;
+  // What lies before his zero comes after the turn.
+  return loops_ && npt < 0s ? npt + presentation_->duration : npt;
+}
+
+bool VodSession::PlaysLead() const {
+  return std::ranges::any_of(setups_, [this](const Setup& s) { return IsLead(s) && !s.gone; });
+}
+
+double VodSession::UsableScale(double scale) const {
+  const Codec lead = presentation_->streams[presentation_->lead_stream()].track.codec;
+  // The pictures of a whole transport stream cannot be told apart, and it has a clock of its own.
+  const bool has_pictures = KindOf(lead) == MediaKind::kVideo && lead != Codec::kMpegTs;
+  if (!has_pictures || !PlaysLead() || channel_) return 1;
+  return scale > 0 ? std::clamp(scale, kScaleMin, kScaleMax) : std::clamp(scale, -kScaleMax, -1.0);
+}
+
+double VodSession::ScaleFor(const PlayRequest& request) const {
+  if (request.scale) return UsableScale(*request.scale);
+  const bool goes_on = !request.start && state_ == State::kPlaying;
+  return goes_on ? UsableScale(clock_.scale) : 1;
+}
+
+bool VodSession::CanSpeedUp() const {
+  return !channel_ &&
+         std::ranges::all_of(setups_, [](const Setup& s) { return s.interleaved != nullptr; });
+}
+
+bool VodSession::PlayOn(const PlayRequest& request, double speed) {
+  const bool playing = state_ == State::kPlaying;
+  if (channel_) {
+    if (playing) range_start_ = MediaPosition();
+    return playing;
+  }
+  if (request.start || (!playing && (state_ != State::kReady || !can_resume_))) return false;
+  if (ScaleFor(request) != clock_.scale) return false;
+  if (request.end && (clock_.turn > 0s || clock_.scaled())) return false;
+  const bool same_speed = !request.speed && request.rate_control == rate_control_;
+  if (playing && same_speed) {
+    if (request.end) PauseAt(*request.end);
+    range_start_ = MediaPosition();
     return true;
   }
-  if (!start && state_ == State::kPlaying) {
-    if (end) PauseAt(*end);
-    range_start_ = Position();
-    return true;
+  if (playing) {
+    if (clock_.scaled()) return false;
+    Pause();
   }
-  pending_end_ = end;
+  if (request.end) clock_.end = *request.end + origin_;
+  clock_.speed = speed;
+  clock_.in_step = !request.rate_control;
+  ResumeHere();
+  return true;
+}
+
+double VodSession::SpeedFor(const PlayRequest& request) const {
+  if (channel_) return 1;
+  if (!request.rate_control) return kUncontrolledSpeed;
+  return std::clamp(std::abs(request.speed.value_or(1)), kSpeedMin, kSpeedMax);
+}
+
+Duration VodSession::StartFor(const PlayRequest& request) const {
+  if (channel_) return channel_->At(shard().now(), presentation_->duration);
+  if (request.start) return InMedia(*request.start + origin_);
+  // After a goodbye it begins anew; after a SETUP in between it goes on at the pause point.
+  const bool anew = goodbye_sent_ && state_ != State::kPlaying;
+  return anew ? origin_ : InMedia(MediaPosition());
+}
+
+bool VodSession::Play(PlayRequest request, PendingAnswer answer) {
+  if (resolver_ != nullptr) resolver_->Abandon();
+  request.rate_control = request.rate_control || !CanSpeedUp();
+  const double speed = SpeedFor(request);
+  const bool plays_on = PlayOn(request, speed);
+  rate_control_ = request.rate_control;
+  if (plays_on) return true;
+  const Duration from = StartFor(request);
+  pending_clock_ = PlayClock();
+  pending_clock_.scale = ScaleFor(request);
+  pending_clock_.speed = speed;
+  pending_clock_.in_step = !request.rate_control;
+  if (request.end && !channel_) pending_clock_.end = *request.end + origin_;
+  if (pending_clock_.scale < 0 && !pending_clock_.end) pending_clock_.end = origin_;
+  if (loops_ && !pending_clock_.end && !pending_clock_.scaled()) {
+    pending_clock_.turn = presentation_->duration;
+  }
+  pending_at_origin_ = !channel_ && from == origin_ && !origin_resolved_;
+  pending_streams_ = Streams();
   if (resolver_ == nullptr) {
     StartResolver::Observer* const self = this;
     resolver_ = std::make_unique<StartResolver>(host_->senders()->blocks, self);
   }
-  // After a goodbye it begins anew; after a SETUP in between it goes on at the pause point.
-  const Duration from = start.value_or(goodbye_sent_ ? 0s : position_);
-  if (resolver_->Begin(presentation_, Streams(), from)) {
+  if (resolver_->Begin(presentation_, pending_streams_, from)) {
     StartFrom(resolver_->range_start(), resolver_->TakePoints());
     return true;
   }
@@ -92,31 +203,54 @@ void VodSession::StartFrom(Duration range_start, std::vector<StartPoint> points)
   for (const Setup& setup : setups_) NoteShown(setup);
   if (shown_) shift_ = *shown_ + kStretchGap - range_start;
   range_start_ = range_start;
-  clock_ = {now, range_start, pending_end_};
+  clock_ = pending_clock_;
+  clock_.epoch = now;
+  clock_.start = range_start;
+  if (std::exchange(pending_at_origin_, false)) {
+    if (clock_.end) *clock_.end += range_start - origin_;
+    origin_ = range_start;
+  }
+  origin_resolved_ = true;
   EnterPlaying();
-  for (std::size_t i = 0; i < setups_.size() && i < points.size(); ++i) {
-    Setup& setup = setups_[i];
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    // One of them may have been torn down meanwhile.
+    const auto found = std::ranges::find(setups_, pending_streams_[i], &Setup::stream);
+    if (found == setups_.end()) continue;
+    Setup& setup = *found;
     if ((goodbye_sent_ || setup.gone) && setup.sender->packets_sent() > 0) {
       Vod(setup).ChangeSsrc(NewSsrc());
     }
     setup.gone = false;
     const auto offset =
         static_cast<std::uint32_t>(Vod(setup).rtp_stream().track.ClockFromDuration(shift_));
+    if (clock_.scaled() && !IsLead(setup)) {
+      Vod(setup).KeepTime(clock_, offset);
+      continue;
+    }
     Vod(setup).Start(std::move(points[i]), clock_, offset, now);
   }
   resolver_.reset();
+  EndAgainIfAllEnded();
   SayHello();
 }
 
 void VodSession::ResumeHere() {
   const Instant now = shard().now();
   range_start_ = position_;
-  clock_ = {now, position_, clock_.end};
+  clock_.epoch = now;
+  clock_.start = position_;
   EnterPlaying();
   for (Setup& setup : setups_) {
     if (!setup.gone) Vod(setup).Resume(clock_, now);
   }
+  EndAgainIfAllEnded();
   SayHello();
+}
+
+// A sender that had nothing to send may have ended before others began.
+void VodSession::EndAgainIfAllEnded() {
+  shard().timers().Cancel(&end_timer_);
+  EndIfAllEnded();
 }
 
 // Before the senders start: one that has nothing to send ends at once and is heard.
@@ -127,22 +261,23 @@ void VodSession::EnterPlaying() {
 }
 
 void VodSession::NoteShown(const Setup& setup) {
-  const std::optional<Duration> sent = Vod(setup).max_time_sent();
+  const std::optional<Duration> sent = Vod(setup).max_shown();
   if (sent) shown_ = std::max(shown_.value_or(*sent + shift_), *sent + shift_);
 }
 
 void VodSession::Pause() {
   if (resolver_ != nullptr) resolver_->Abandon();
   if (state_ != State::kPlaying) return;
-  position_ = Position();
+  position_ = MediaPosition();
   StopSenders();
   shard().timers().Cancel(&end_timer_);
   state_ = State::kReady;
-  can_resume_ = true;
+  can_resume_ = !clock_.scaled() && !channel_;
   StopReports();
 }
 
-void VodSession::PauseAt(Duration at) {
+void VodSession::PauseAt(Duration npt) {
+  const Duration at = npt + origin_;
   clock_.end = at;
   const Instant now = shard().now();
   for (Setup& setup : setups_) {
@@ -158,6 +293,7 @@ void VodSession::PauseAt(Duration at) {
 
 void VodSession::EndIfAllEnded() {
   if (state_ != State::kPlaying) return;
+  if (clock_.scaled() && !PlaysLead()) return Pause();  // the others are silent
   bool media_over = false;
   for (const Setup& setup : setups_) {
     if (setup.sender->state() == Sender::State::kPlaying) return;
@@ -175,7 +311,7 @@ void VodSession::OnEndTimer(Instant) {
   }
   state_ = State::kReady;
   position_ = range_end();
-  can_resume_ = range_ended;
+  can_resume_ = range_ended && !clock_.scaled();
   StopReports();
   if (!range_ended) {
     SendReports(/*bye=*/true);
@@ -190,7 +326,7 @@ void VodSession::OnSenderFailed(Sender* sender, const absl::Status& status) {
   thread_local LogLimiter limiter(5);
   if (limiter.Allow(shard().now())) {
     LogError("{}: stream {} cannot be read any further: {}; {} more like it not shown",
-             presentation_->path, sender->stream(), std::string(status.message()),
+             presentation_->file(), sender->stream(), std::string(status.message()),
              limiter.suppressed());
   }
   host_->EndLater(self_, EndReason::kMediaFailed);
@@ -198,10 +334,13 @@ void VodSession::OnSenderFailed(Sender* sender, const absl::Status& status) {
 
 void VodSession::LookAfterLateness(Instant now) {
   for (const Setup& setup : setups_) {
-    if (setup.interleaved == nullptr) continue;
-    if (setup.sender->Lateness(now) <= host_->limits().late_limit) continue;
+    if (setup.interleaved == nullptr || setup.sender->state() != Sender::State::kPlaying) continue;
+    if (rate_control_ && setup.sender->Lateness(now) <= host_->limits().late_limit) continue;
+    // Who takes it at his own speed need not keep up, but has to get on.
+    const Duration media = Vod(setup).reached() - clock_.start;
+    if (!rate_control_ && now - clock_.epoch - media <= kDownloadLateMax) continue;
     LogWarn("{}: a viewer over TCP is more than {} s late and is closed", peer_.ToString(),
-            ToSeconds(host_->limits().late_limit));
+            ToSeconds(rate_control_ ? host_->limits().late_limit : kDownloadLateMax));
     host_->EndLater(self_, EndReason::kTimeout);
     return;
   }
@@ -209,15 +348,29 @@ void VodSession::LookAfterLateness(Instant now) {
 
 bool VodSession::FillTimes(const Setup& setup, Instant now, rtcp::SenderInfo* info) {
   info->ntp = rtcp::NtpFromWall(shard().wall());
-  info->rtp_timestamp = Vod(setup).TimestampAt(clock_.MediaAt(now));
+  // At his own speed, he is where his packets are.
+  const Duration media = rate_control_ ? clock_.MediaAt(now) : MediaPosition();
+  info->rtp_timestamp = Vod(setup).TimestampAt(media);
   return true;
 }
 
-void VodSession::AppendRange(std::string* out) const {
-  AppendNptRange(out, range_start_, range_end());
+void VodSession::AppendRange(RangeUnit unit, std::string* out) const {
+  if (channel_) {
+    out->append("npt=now-");
+    return;
+  }
+  const Duration start = Npt(range_start_);
+  const auto end =
+      clock_.turn > 0s ? std::nullopt : std::optional(std::max(range_end() - origin_, Duration(0)));
+  if (unit == RangeUnit::kSmpte30Drop || unit == RangeUnit::kSmpte25) {
+    AppendSmpteRange(out, unit, start, end);
+  } else {
+    AppendNptRange(out, start, end);
+  }
 }
 
 std::optional<std::uint32_t> VodSession::StartTimestamp(const Setup& setup) const {
+  if (clock_.scaled() && !IsLead(setup)) return std::nullopt;
   return Vod(setup).TimestampAt(range_start_);
 }
 

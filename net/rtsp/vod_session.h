@@ -4,6 +4,10 @@
 // clock; PAUSE stops them where they are; the end of the range leads back to Ready, the end of the
 // media to RTCP BYE as well.
 //
+// Played faster than normal, or backwards, only the lead stream's key frames are sent; slower than
+// normal, only the lead stream. A channel always plays where it is by the clock of all, whatever
+// range is asked for.
+//
 // The viewer's timeline is continuous: media time plus `shift_` never goes back, whatever he seeks
 // (RFC 2326 appendix B), and all streams share the shift, so they stay in sync.
 //
@@ -15,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "net/rtsp/asset_rules.h"
 #include "net/rtsp/play_session.h"
 #include "rtp/presentation.h"
 #include "rtp/start_resolver.h"
@@ -24,25 +29,44 @@ namespace millrace::rtsp {
 
 class VodSession final : public PlaySession, private StartResolver::Observer {
  public:
-  VodSession(SessionHandle self, SessionHost* host, const SessionId& id,
-             PresentationRef presentation, const Endpoint& peer, const ReplyTo& owner);
+  // What PLAY asks for, in the viewer's npt.
+  struct PlayRequest {
+    std::optional<Duration> start, end;
+    std::optional<double> scale, speed;
+    bool rate_control = true;  // false: as fast as it is taken, over TCP
+  };
+
+  // `path` is the URL's, which need not be the presentation's.
+  VodSession(SessionHandle self, SessionHost* host, const SessionId& id, std::string path,
+             PresentationRef presentation, const AssetMeaning& meaning, const Endpoint& peer,
+             const ReplyTo& owner);
   ~VodSession() override;
 
   VodSession* vod() override { return this; }
-  const std::string& path() const override { return presentation_->path; }
+  const std::string& path() const override { return path_; }
   std::size_t stream_count() const override { return presentation_->streams.size(); }
+  std::size_t packet_bytes() const override { return presentation_->packet_bytes(); }
 
-  // --- PLAY. `start` empty: from where it stands. Answers at once (true), or later through
+  // --- PLAY. Without a start: from where it stands. Answers at once (true), or later through
   // SessionHost::OnPlayResolved with `answer`.
-  bool Play(std::optional<Duration> start, std::optional<Duration> end, PendingAnswer answer);
-  // --- PAUSE, now or when media time reaches `at`.
+  bool Play(PlayRequest request, PendingAnswer answer);
+  // --- PAUSE, now or when the viewer's npt reaches that; not of one that loops.
   void Pause() override;
-  void PauseAt(Duration at);
+  void PauseAt(Duration npt);
   void Close(bool bye) override;
 
   const Presentation& presentation() const { return *presentation_; }
-  // npt where it stands.
-  Duration Position() const;
+  // The viewer's npt where it stands, and at the end of the media.
+  Duration Position() const { return Npt(MediaPosition()); }
+  Duration duration() const { return presentation_->duration - (loops_ ? Duration(0) : origin_); }
+  // The scale at which that request would be played.
+  double ScaleFor(const PlayRequest& request) const;
+  bool is_channel() const { return channel_.has_value(); }
+  bool endless() const { return loops_; }
+  // Of the stretch being played (or last played).
+  double scale() const { return clock_.scale; }
+  double speed() const { return rate_control_ ? clock_.speed : 1; }
+  bool rate_control() const { return rate_control_; }
   // The PLAY whose answer is still to come; it comes from the caller now.
   PendingAnswer TakePendingAnswer() {
     resolver_->Abandon();
@@ -51,7 +75,7 @@ class VodSession final : public PlaySession, private StartResolver::Observer {
   bool play_pending() const { return resolver_ != nullptr && resolver_->pending(); }
 
   // Range of the stretch being played (or last played).
-  void AppendRange(std::string* out) const override;
+  void AppendRange(RangeUnit unit, std::string* out) const override;
   std::optional<std::uint32_t> StartTimestamp(const Setup& setup) const override;
 
  private:
@@ -63,19 +87,42 @@ class VodSession final : public PlaySession, private StartResolver::Observer {
   // A stream that has not played cannot go on.
   void OnSetupAdded() override { can_resume_ = false; }
   void EndIfAllEnded() override;
+  void EndAgainIfAllEnded();
   void LookAfterLateness(Instant now) override;
+  Duration FurthestInStep() const override;
   void OnSenderFailed(Sender* sender, const absl::Status& status) override;
   void OnStartResolved(const absl::Status& status) override;
   void OnEndTimer(Instant now);
 
-  Duration range_end() const { return clock_.end.value_or(presentation_->duration); }
+  Duration range_end() const {
+    return clock_.end.value_or(clock_.scale < 0 ? origin_ : presentation_->duration);
+  }
+  // Media time where it stands; beyond the media's length after a turn.
+  Duration MediaPosition() const;
+  Duration InMedia(Duration media) const;
+  Duration Npt(Duration media) const;
+  // What can be done of what is asked.
+  double UsableScale(double scale) const;
+  double SpeedFor(const PlayRequest& request) const;
+  Duration StartFor(const PlayRequest& request) const;
+  bool CanSpeedUp() const;
+  bool PlaysLead() const;
+  bool IsLead(const Setup& setup) const { return setup.stream == presentation_->lead_stream(); }
+  // Goes on with another speed or end; true when that is all the request changes.
+  bool PlayOn(const PlayRequest& request, double speed);
   void StartFrom(Duration range_start, std::vector<StartPoint> points);
   void ResumeHere();
   void EnterPlaying();
   void NoteShown(const Setup& setup);
   std::vector<std::size_t> Streams() const;
 
+  const std::string path_;
   const PresentationRef presentation_;
+  const bool loops_;
+  const std::optional<ChannelPlace> channel_;
+  Duration origin_;       // media time of the viewer's npt 0
+  bool origin_resolved_;  // it is where something can start
+  bool rate_control_ = true;
   bool can_resume_ = false;  // PLAY without Range goes on where the senders stand
 
   PlayClock clock_;
@@ -86,7 +133,9 @@ class VodSession final : public PlaySession, private StartResolver::Observer {
 
   std::unique_ptr<StartResolver> resolver_;
   PendingAnswer pending_answer_;
-  std::optional<Duration> pending_end_;
+  PlayClock pending_clock_;  // of the PLAY that is being resolved
+  std::vector<std::size_t> pending_streams_;
+  bool pending_at_origin_ = false;  // it asks for npt 0
   MemberTimer<VodSession, &VodSession::OnEndTimer> end_timer_{this};
 };
 

@@ -7,44 +7,12 @@
 #include <vector>
 
 #include "tests/rtp/sender_testing.h"
+#include "tests/rtp/sink_sender.h"
 
 namespace millrace {
 namespace {
 
 using namespace millrace::testing;  // NOLINT: the helpers of these tests
-
-// The transport that keeps what it is given.
-class SinkTransport final : public Transport {
- public:
-  void OnDue(Instant now) override {
-    const Sender::Run run = sender().Due(now, packets_max, equal_sizes);
-    for (std::uint32_t i = 0; i < run.count; ++i) {
-      const PacketEntry& packet = run.packets[i];
-      Bytes bytes(run.memory + packet.offset, run.memory + packet.offset + packet.length);
-      run.patch.Apply(bytes.data(), bytes.data());
-      seen.push_back(ReadTestPacket(bytes, now));
-      if (run.patch.identity()) ++untouched;
-    }
-    sender().Advance(run, run.count);
-    sender().Reschedule(now);
-  }
-
-  std::vector<SeenPacket> seen;
-  std::uint32_t packets_max = 16;
-  bool equal_sizes = true;
-  std::size_t untouched = 0;  // packets that needed no patch
-};
-
-struct SinkSender : VodSender {
-  SinkSender(SenderContext* context, PresentationRef film, std::size_t stream,
-             SenderObserver* observer, SinkTransport* into = new SinkTransport)
-      : VodSender(context, std::move(film), stream, observer, std::unique_ptr<Transport>(into)),
-        sink(*into),
-        seen(into->seen) {}
-
-  SinkTransport& sink;
-  std::vector<SeenPacket>& seen;
-};
 
 // Display order I0 P3 B1 B2 P6 B4 B5 …; shown one frame after its decoding at the earliest.
 TestStream VideoWithBFrames(int gops) {
@@ -88,7 +56,7 @@ TEST(Sender, AFreshViewerFromTheStartGetsEveryPacketUntouched) {
   EXPECT_EQ(w.sender.seen[0].ssrc, 0xabc00u);
   EXPECT_EQ(w.sender.packets_sent(), 300u);
   EXPECT_EQ(w.sender.octets_sent(), 300u * 100);
-  EXPECT_EQ(w.sender.max_time_sent(), 99 * 40ms);
+  EXPECT_EQ(w.sender.max_shown(), 99 * 40ms);
   EXPECT_EQ(w.observer.ended, std::vector{Sender::State::kEndOfMedia});
   EXPECT_FALSE(w.sender.scheduled());
 }

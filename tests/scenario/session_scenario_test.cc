@@ -31,9 +31,9 @@ class SessionScenario : public testing::TestWithParam<std::uint64_t> {
     client.options().report_interval = reports;
     return client;
   }
-  void StartPlaying(SimClient& client, Lower lower) {
+  void StartPlaying(SimClient& client, Lower lower, const std::string& path = "long.mp4") {
     client.Connect();
-    ASSERT_EQ(world_.Await(client, client.Describe("long.mp4")), 200);
+    ASSERT_EQ(world_.Await(client, client.Describe(path)), 200);
     for (std::size_t t = 0; t < client.tracks().size(); ++t) {
       ASSERT_EQ(world_.Await(client, client.Setup(t, lower)), 200);
     }
@@ -195,13 +195,86 @@ TEST_P(SessionScenario, AGoodbyeFromEveryReceiverEndsTheSession) {
 }
 
 TEST_P(SessionScenario, AFileThatCannotBeReadAnyMoreEndsWithGoodbye) {
+  SyntheticAsset asset;
+  asset.duration = 300s;
+  asset.content = 2;
   SimClient& viewer = Viewer(2s);
+  SimClient& other = Viewer(2s);
+  other.CheckAgainst(&server_.library().Add("other.mp4", asset));
   StartPlaying(viewer, Lower::kUdp);
+  StartPlaying(other, Lower::kUdp, "other.mp4");
   ASSERT_TRUE(world_.RunFor(2s));
   server_.library().FailReads("long.mp4", absl::DataLossError("the disk is gone"));
   ASSERT_TRUE(world_.RunFor(10s));
-  EXPECT_EQ(server_.sessions(), 0u);
+  EXPECT_EQ(server_.sessions(), 1u);
   EXPECT_TRUE(viewer.tracks()[0].bye);
+  // Who plays another file notices nothing.
+  const std::uint32_t before = Packets(other);
+  ASSERT_TRUE(world_.RunFor(5s));
+  EXPECT_GT(Packets(other), before);
+  EXPECT_FALSE(other.tracks()[0].bye);
+  EXPECT_EQ(world_.Await(other, other.Teardown()), 200);
+  EXPECT_EQ(other.Verdict(), "");
+}
+
+// Whoever watches the old file sees it to its end or is told of it; who comes now gets the new one.
+TEST_P(SessionScenario, AFileReplacedUnderItsViewersIsAnotherForTheNext) {
+  const SyntheticMedia old(media_->asset());
+  SyntheticAsset other = media_->asset();
+  other.content += 1;
+  media_ = &old;
+  SimClient& viewer = Viewer(2s);
+  StartPlaying(viewer, Lower::kTcp);
+  ASSERT_TRUE(world_.RunFor(2s));
+  media_ = &server_.library().Add("long.mp4", other);
+  ASSERT_TRUE(world_.RunFor(2s));
+  SimClient& next = Viewer(2s);
+  StartPlaying(next, Lower::kTcp);
+  ASSERT_TRUE(world_.RunFor(8s));
+  EXPECT_EQ(viewer.Verdict(), "");
+  EXPECT_EQ(next.Verdict(), "");
+  const bool plays_on = viewer.tracks()[0].last_packet > world_.now() - 1s;
+  EXPECT_TRUE(plays_on || viewer.tracks()[0].bye);
+}
+
+TEST_P(SessionScenario, AFileRemovedUnderItsViewersIsNotFoundByTheNext) {
+  const SyntheticMedia old(media_->asset());
+  media_ = &old;
+  SimClient& viewer = Viewer(2s);
+  StartPlaying(viewer, Lower::kTcp);
+  ASSERT_TRUE(world_.RunFor(2s));
+  server_.library().Remove("long.mp4");
+  ASSERT_TRUE(world_.RunFor(2s));
+  SimClient& next = Viewer(0s);
+  next.Connect();
+  EXPECT_EQ(world_.Await(next, next.Describe("long.mp4")), 404);
+  ASSERT_TRUE(world_.RunFor(8s));
+  EXPECT_EQ(viewer.Verdict(), "");
+  EXPECT_TRUE(viewer.tracks()[0].last_packet > world_.now() - 1s || viewer.tracks()[0].bye);
+}
+
+// A player whose user drags the slider: a hundred PLAYs a second, none waited for. All are
+// answered, none costs more than the blocks it starts in, and nobody else notices.
+TEST_P(SessionScenario, AHundredSeeksASecondAreAnsweredAndCostTheOthersNothing) {
+  SimClient& calm = Viewer(2s);
+  StartPlaying(calm, Lower::kTcp);
+  SimClient& wild = Viewer(2s);
+  StartPlaying(wild, Lower::kTcp);
+  const std::uint64_t loads = server_.cache().stats().loads;
+  std::vector<int> asked;
+  for (int i = 0; i < 500; ++i) {
+    const auto second = world_.random().Below(static_cast<std::uint64_t>(
+        std::min<Duration>(media_->asset().duration, 300s) / Duration(1s)));
+    asked.push_back(wild.Play("npt=" + std::to_string(second) + "-"));
+    ASSERT_TRUE(world_.RunFor(10ms));
+  }
+  EXPECT_EQ(world_.Await(wild, asked.back()), 200);
+  for (const int cseq : asked) EXPECT_EQ(wild.StatusOf(cseq), 200);
+  // Every block at most once, whatever is asked for before it is there.
+  EXPECT_LE(server_.cache().stats().loads - loads, 301u);
+  ASSERT_TRUE(world_.RunFor(3s));
+  EXPECT_EQ(calm.Verdict(), "");
+  EXPECT_EQ(server_.sessions(), 2u);
 }
 
 TEST_P(SessionScenario, ConnectionsAreSpreadEvenly) {

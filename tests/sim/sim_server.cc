@@ -56,6 +56,7 @@ SimServer::SimServer(SimWorld* world, const SimServerOptions& options)
   shared_.presentations = store_.get();
   shared_.cache = cache_.get();
   shared_.live = live_.get();
+  for (const rtsp::ChannelSeries& series : options.channels) shared_.assets.AddChannels(series);
   shared_.bind = *Endpoint::Parse("::", 8554);
   shared_.cname = "simulated";
   const absl::Status built = group_->BuildHere();

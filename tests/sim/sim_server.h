@@ -23,6 +23,7 @@ struct SimServerOptions {
   Limits limits = SmallLimits();
   VodOptions vod;
   LiveOptions live;
+  std::vector<rtsp::ChannelSeries> channels;
 
   // Production's bounds with tables of a test's size.
   static Limits SmallLimits();

@@ -4,6 +4,7 @@
     cli_test.py PATH_OF_MILLRACE VERSION
 """
 import os
+import re
 import resource
 import signal
 import socket
@@ -91,7 +92,7 @@ class Words(unittest.TestCase):
         for word in ("DIR", "--bind", "--port", "--shards", "--backend", "--cache-mb",
                      "--session-timeout", "--log-level", "--publish ", "--publish-takeover",
                      "--on-publisher-loss", "--describe-wait", "--join", "--live-window ",
-                     "--live-window-mb", "Examples:"):
+                     "--live-window-mb", "--channels", "Examples:"):
             self.assertIn(word, done.stdout)
 
     def test_a_value_that_cannot_be_meant_is_one_line_and_status_2(self):
@@ -103,6 +104,10 @@ class Words(unittest.TestCase):
                                ("--cache-mb", ["15", "-5", "1G", "16777217"]),
                                ("--session-timeout", ["0", "-1", "1m", "86401"]),
                                ("--log-level", ["loud", "", "INFO"]),
+                               ("--channels", ["", "5", "0:/a/{i}=b.mp4", "x:/a/{i}=b.mp4",
+                                               "5:/a=b.mp4", "5:/a/{i}=", "5:a/{i}=b.mp4",
+                                               "5:/a/../{i}=b.mp4", "5:/{i}/{i}=b.mp4",
+                                               "1000001:/a/{i}=b.mp4"]),
                                ("--publish", ["", "live", "OFF", "none"]),
                                ("--publish-takeover", ["maybe"]),
                                ("--on-publisher-loss", ["", "keep", "hold", "hold:", "hold:0",
@@ -141,6 +146,15 @@ class Words(unittest.TestCase):
                 done = run("serve", *options, "/nowhere/at/all", "--port", "0")
                 self.assertEqual(done.returncode, 1, done.stderr)
                 self.assertIn("/nowhere/at/all", done.stderr.splitlines()[-1])
+
+    def test_settings_of_folders_are_taken_off_their_names(self):
+        for value, folder in (("/nowhere/at/all?loop", "/nowhere/at/all"),
+                              ("/ads=/nowhere?loop&start=5", "/nowhere"),
+                              ("/nowhere?what", "/nowhere?what"), ("/nowhere?", "/nowhere?")):
+            with self.subTest(value=value):
+                done = run("serve", "--channels", "5:/load/{i}=demo.mp4", value, "--port", "0")
+                self.assertEqual(done.returncode, 1, done.stderr)
+                self.assertRegex(done.stderr.splitlines()[-1], rf"{re.escape(folder)}(\W|$)")
 
     def test_what_is_not_known_is_one_line_and_status_2(self):
         for arguments, word in (([], "nothing to do"), (["play"], "play"),

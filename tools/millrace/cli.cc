@@ -31,6 +31,8 @@ constexpr std::uint64_t kHoldSecondsMax = 3600;
 constexpr std::uint64_t kDescribeWaitSecondsMax = 60;
 constexpr std::uint64_t kLiveWindowSecondsMax = 60;
 constexpr std::uint64_t kLiveWindowMbMax = 1024;
+constexpr std::uint64_t kChannelsMax = 1'000'000;
+constexpr std::string_view kNumberPlace = "{i}";
 
 constexpr std::array<std::string_view, 3> kBackends = {"auto", "io_uring", "epoll"};
 constexpr std::array<std::string_view, 3> kZeroCopies = {"auto", "on", "off"};
@@ -47,12 +49,16 @@ constexpr char kExamples[] =
     "  millrace serve ~/Videos                   every file below, on every address, port 8554\n"
     "  millrace serve . --bind 127.0.0.1         this folder, for this machine only\n"
     "  millrace serve /films=/mnt/a /music=/b    two folders, as rtsp://HOST:8554/films/a.mp4\n"
+    "  millrace serve '/ads=/mnt/ads?loop'       each file begins anew when it is over\n"
     "  millrace serve /media --bind :: --port 554 --shards 8 --cache-mb 4096\n"
-    "A file /media/films/a.mp4 is then rtsp://HOST:PORT/films/a.mp4\n";
+    "A file /media/films/a.mp4 is then rtsp://HOST:PORT/films/a.mp4\n"
+    "Settings, of a folder or behind a URL, as in ...a.mp4?loop&start=90: loop, start=SECONDS,\n"
+    "mp2t (a .ts file as one transport stream), subtitles (as T.140); loop=0 takes one back.\n";
 
 // What the user typed, before it is believed.
 struct Typed {
   std::vector<std::string> roots;
+  std::vector<std::string> channels;
   std::string bind;
   std::string port = "8554";
   std::string shards = "0";
@@ -128,6 +134,45 @@ class Reader {
   Duration Seconds(std::string_view option, std::string_view value, std::uint64_t low,
                    std::uint64_t high, std::string_view wanted) {
     return std::chrono::seconds(Number(option, value, low, high, wanted));
+  }
+
+  // The setting behind "DIR?…", which is left in `*value`; a folder may have a '?' in its name.
+  rtsp::AssetWish TakeWish(std::string_view* value) {
+    rtsp::AssetWish wish;
+    const std::size_t mark = value->rfind('?');
+    if (mark == std::string_view::npos || mark + 1 == value->size()) return wish;
+    if (!rtsp::IsAssetQuery(value->substr(mark + 1))) return wish;
+    rtsp::ReadAssetQuery(value->substr(mark + 1), &wish);
+    *value = value->substr(0, mark);
+    return wish;
+  }
+
+  // "COUNT:/PATH{i}=FILE".
+  rtsp::ChannelSeries Channels(std::string_view value) {
+    constexpr std::string_view kWanted =
+        "COUNT:/PATH=FILE with {i} once in PATH, such as 500:/load/{i}=demo.mp4";
+    rtsp::ChannelSeries series;
+    const std::size_t colon = value.find(":/"), equals = value.find('=', colon);
+    const std::size_t place = value.find(kNumberPlace, colon);
+    const auto count = ParseNumber(value.substr(0, colon));
+    if (!count || *count == 0 || *count > kChannelsMax || equals == std::string_view::npos ||
+        place == std::string_view::npos || place > equals) {
+      Fail("--channels", value, kWanted);
+      return series;
+    }
+    const std::string_view path = value.substr(colon + 2, equals - colon - 2);
+    std::string_view file = value.substr(equals + 1);
+    while (file.starts_with('/')) file.remove_prefix(1);
+    const std::size_t at = path.find(kNumberPlace);
+    series.count = static_cast<std::uint32_t>(*count);
+    series.prefix = path.substr(0, at);
+    series.suffix = path.substr(at + kNumberPlace.size());
+    series.file = file;
+    if (file.empty() || HasEmptyOrDotPart(path) ||
+        series.suffix.find(kNumberPlace) != std::string::npos) {
+      Fail("--channels", value, kWanted);
+    }
+    return series;
   }
 
   // "DIR", or "/PATH=DIR" for one that is served below a path.
@@ -206,7 +251,15 @@ CommandLine Believe(const Typed& typed) {
   CommandLine line;
   line.serve = true;
   if (!typed.roots.empty()) line.options.roots.clear();
-  for (const std::string& root : typed.roots) line.options.roots.push_back(reader.Root(root));
+  for (const std::string& root : typed.roots) {
+    std::string_view folder = root;
+    const rtsp::AssetWish wish = reader.TakeWish(&folder);
+    line.options.roots.push_back(reader.Root(folder));
+    line.options.wishes.push_back({line.options.roots.back().prefix, wish});
+  }
+  for (const std::string& series : typed.channels) {
+    line.options.channels.push_back(reader.Channels(series));
+  }
   line.options.bind = reader.Address("--bind", typed.bind);
   line.options.port = static_cast<std::uint16_t>(reader.Number(
       "--port", typed.port, 0, kPortMax, "a port from 1 to 65535, or 0 for any free one"));
@@ -260,7 +313,13 @@ CLI::App* AddServe(CLI::App& app, Typed& typed) {
       ->add_option("DIR", typed.roots,
                    "The folder, the current one when left out; several with a path for each: "
                    "/films=DIR")
-      ->type_name("[/PATH=]DIR");
+      ->type_name("[/PATH=]DIR[?SETTING]");
+  serve
+      ->add_option("--channels", typed.channels,
+                   "COUNT paths with numbers from 0, each a channel that plays FILE for ever, from "
+                   "another place in it: 500:/load/{i}=demo.mp4")
+      ->type_name("COUNT:/PATH=FILE")
+      ->allow_extra_args(false);
   serve->add_option("--bind", typed.bind, "Address to listen on; IPv4 and IPv6, all, by default")
       ->type_name("ADDR");
   serve->add_option("--port", typed.port, "RTSP port (8554); 0 takes a free one")
