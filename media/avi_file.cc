@@ -15,6 +15,8 @@
 namespace millrace {
 namespace {
 
+constexpr Duration kStartMax = 24h;  // of a stream, after the file's beginning
+
 // Frames a second between one and a thousand; else something usual.
 FrameRate RateOf(const AviStream& stream) {
   const bool sensible = stream.scale > 0 && stream.rate >= stream.scale &&
@@ -55,12 +57,14 @@ class AviIndex {
     Track& track = video->track;
     const FrameGrid frames{rate.denominator, rate.numerator, track.clock_rate};
     track.frame_rate = rate;
+    const bool late = frames.TimeOf(stream.start) > TicksFromDuration(kStartMax, track.clock_rate);
+    const std::int64_t start = late ? 0 : stream.start;
     for (IndexedUnit& unit : video->units) {
-      unit.pts = frames.TimeOf(unit.pts + stream.start);
-      unit.dts = frames.TimeOf(unit.dts + stream.start);
+      unit.pts = frames.TimeOf(unit.pts + start);
+      unit.dts = frames.TimeOf(unit.dts + start);
     }
     const auto count = static_cast<std::int64_t>(stream.chunks.size());
-    AddTrack(std::move(track), video->units, frames.TimeOf(1), frames.TimeOf(count + stream.start));
+    AddTrack(std::move(track), video->units, frames.TimeOf(1), frames.TimeOf(count + start));
     return absl::OkStatus();
   }
 
@@ -68,8 +72,10 @@ class AviIndex {
     absl::StatusOr<AviAudio> audio = IndexAviAudio(file, stream, &pieces_);
     if (!audio.ok()) return audio.status();
     const std::uint32_t clock = audio->track.clock_rate;
-    const std::int64_t start =
+    const std::int64_t told =
         stream.rate == 0 ? 0 : FrameGrid{stream.scale, stream.rate, clock}.TimeOf(stream.start);
+    // Later than this, sound does not begin: the header is damaged.
+    const std::int64_t start = told > TicksFromDuration(kStartMax, clock) ? 0 : told;
     for (IndexedUnit& unit : audio->units) {
       unit.pts += start;
       unit.dts += start;

@@ -209,25 +209,25 @@ absl::StatusOr<std::unique_ptr<Demuxer>> Catalog::Open(std::string_view name) {
   absl::StatusOr<int> fd = OpenNamed(name);
   if (!fd.ok()) return fd.status();
   absl::StatusOr<std::unique_ptr<Demuxer>> demuxer =
-      view == AssetView::kTransport ? OpenTransportStreamFile(MediaFile(*fd))
-      : HasPlaylistExtension(path)  ? OpenPlaylist(*fd, path)
-                                    : OpenFfmpegDemuxer(*fd, path, view);
+      HasPlaylistExtension(path)      ? OpenPlaylist(*fd, AssetName(path, view))
+      : view == AssetView::kTransport ? OpenTransportStreamFile(MediaFile(*fd))
+                                      : OpenFfmpegDemuxer(*fd, path, view);
   if (demuxer.ok()) return demuxer;
   const absl::Status& why = demuxer.status();
   return absl::Status(why.code(), absl::StrCat(Printable(path), ": ", why.message()));
 }
 
-absl::StatusOr<std::unique_ptr<Demuxer>> Catalog::OpenPlaylist(int fd, std::string_view path) {
+absl::StatusOr<std::unique_ptr<Demuxer>> Catalog::OpenPlaylist(int fd, std::string_view name) {
   const MediaFile file(fd);
-  const absl::StatusOr<AssetIdentity> identity = IdentityOf(fd, path);
+  const absl::StatusOr<AssetIdentity> identity = IdentityOf(fd, SplitAssetName(name).path);
   if (!identity.ok()) return identity.status();
   const absl::StatusOr<std::string> text = ReadText(file);
   if (!text.ok()) return text.status();
-  return playlists_.Open(this, path, *identity, *text);
+  return playlists_.Open(this, name, *identity, *text);
 }
 
 absl::StatusOr<AssetIdentity> Catalog::Identify(std::string_view name) {
-  const std::string_view path = SplitAssetName(name).path;
+  const auto [path, view, packet_bytes] = SplitAssetName(name);
   absl::StatusOr<int> fd = OpenNamed(name);
   if (!fd.ok()) return fd.status();
   const MediaFile file(*fd);
@@ -235,7 +235,8 @@ absl::StatusOr<AssetIdentity> Catalog::Identify(std::string_view name) {
   if (!identity.ok() || !HasPlaylistExtension(path)) return identity;
   const absl::StatusOr<std::string> text = ReadText(file);
   // What cannot be read now is for Open to tell.
-  return text.ok() ? PlaylistPlans::Identify(this, path, *identity, *text) : identity;
+  return text.ok() ? PlaylistPlans::Identify(this, AssetName(path, view), *identity, *text)
+                   : identity;
 }
 
 template <typename Visit>

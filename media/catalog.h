@@ -59,7 +59,7 @@ class Catalog final : public Library {
  private:
   explicit Catalog(int root);
   absl::StatusOr<int> OpenRegularFile(std::string_view path) const;
-  absl::StatusOr<std::unique_ptr<Demuxer>> OpenPlaylist(int fd, std::string_view path);
+  absl::StatusOr<std::unique_ptr<Demuxer>> OpenPlaylist(int fd, std::string_view name);
   absl::StatusOr<int> OpenNamed(std::string_view name) const;
   // Whether all were looked at.
   template <typename Visit>

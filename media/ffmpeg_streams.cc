@@ -142,6 +142,8 @@ std::optional<SubtitleFormat> SubtitleFormatOf(const AVStream& stream, AssetView
 bool KeepWordsOf(AVPacket* packet, SubtitleFormat format) {
   if (BytesOf(*packet).empty()) return true;
   if (av_packet_make_writable(packet) < 0) return false;
+  constexpr int kCueBytesMax = 64 << 10;  // far more than anyone reads at once
+  packet->size = std::min(packet->size, kCueBytesMax);
   const std::span<std::uint8_t> cue(packet->data, static_cast<std::size_t>(packet->size));
   packet->size = static_cast<int>(KeepWords(format, cue));
   return true;

@@ -14,6 +14,8 @@
 namespace millrace {
 namespace {
 
+constexpr std::size_t kTitleBytesMax = 256;
+
 constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 
 absl::string_view AbslView(std::string_view s) { return {s.data(), s.size()}; }
@@ -168,7 +170,9 @@ absl::StatusOr<Playlist> ParsePlaylist(std::string_view text, std::string_view p
       if (const std::string_view why = WhyTagRefused(line); !why.empty()) {
         return Refuse(number, line.substr(0, line.find(':')), why);
       }
-      if (line.starts_with(kTitle)) playlist.title = Trim(line.substr(kTitle.size()));
+      if (line.starts_with(kTitle)) {
+        playlist.title = Trim(line.substr(kTitle.size())).substr(0, kTitleBytesMax);
+      }
       continue;
     }
     if (playlist.items.size() == kPlaylistItemsMax) {

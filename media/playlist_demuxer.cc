@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <limits>
 #include <optional>
 #include <utility>
@@ -30,6 +31,9 @@ struct PlaylistPlan {
 };
 
 namespace {
+
+// Units of an item beyond its stated duration after which the rest is not read.
+constexpr std::size_t kLeftOutMax = 1000;
 
 // A track's first units lie within so many of its file.
 constexpr int kHeadUnitsMax = 256;
@@ -208,7 +212,9 @@ class Planner {
     if (!why.empty()) return absl::InvalidArgumentError(absl::StrCat(found.path, ": ", why));
     Clip clip;
     clip.duration = info.duration;
-    clip.random_access = info.random_access;
+    if (indexed_ && info.random_access.size() <= kRandomAccessMax) {
+      clip.random_access = info.random_access;
+    }
     if (absl::Status read = ReadFirstDue(demuxer->get(), &clip.first_due); !read.ok()) return read;
     return clip;
   }
@@ -297,10 +303,11 @@ class PlaylistDemuxer final : public Demuxer {
       const absl::StatusOr<bool> more = file_->Next(unit);
       if (!more.ok()) return Judge(more.status());
       if (!*more) {
-        file_.reset();
-        ++item_;
+        NextItem();
       } else if (Place(unit)) {
         return true;
+      } else if (++left_out_ > kLeftOutMax) {
+        NextItem();  // its header is far from true
       }
     }
     return false;
@@ -327,6 +334,7 @@ class PlaylistDemuxer final : public Demuxer {
   absl::Status OpenItem() {
     const PlaylistPlan::Item& item = plan_->items[item_];
     file_.reset();  // before the next: one descriptor is enough
+    left_out_ = 0;
     absl::StatusOr<std::unique_ptr<Demuxer>> file = library_->Open(item.name);
     if (!file.ok()) return InLine(item.line, file.status());
     const absl::StatusOr<AssetIdentity> identity = library_->Identify(item.name);
@@ -336,6 +344,11 @@ class PlaylistDemuxer final : public Demuxer {
     }
     file_ = *std::move(file);
     return absl::OkStatus();
+  }
+
+  void NextItem() {
+    file_.reset();
+    ++item_;
   }
 
   // An error of the open file with its name.
@@ -350,7 +363,11 @@ class PlaylistDemuxer final : public Demuxer {
   // From the file's time to the list's; false: there is no time for it.
   bool Place(AccessUnit* unit) const {
     const PlaylistPlan::Item& item = plan_->items[item_];
-    if (unit->track >= item.shift.size()) return false;
+    constexpr std::int64_t kTicksMax = std::int64_t{1} << 56;  // others would overflow
+    if (unit->track >= item.shift.size() || std::abs(unit->pts) > kTicksMax ||
+        std::abs(unit->dts) > kTicksMax) {
+      return false;
+    }
     const std::int64_t shift = item.shift[unit->track];
     unit->pts += shift;
     unit->dts = std::max(unit->dts + shift, item.due_first[unit->track]);
@@ -364,6 +381,7 @@ class PlaylistDemuxer final : public Demuxer {
   Library* const library_;
   const std::shared_ptr<const PlaylistPlan> plan_;
   std::size_t item_ = 0;
+  std::size_t left_out_ = 0;       // units of it for which there is no time
   std::unique_ptr<Demuxer> file_;  // null: not open yet
 };
 

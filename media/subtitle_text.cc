@@ -63,10 +63,13 @@ class Words {
     out_[size_++] = byte;
   }
 
-  // Up to and with `last`; false when that does not come.
+  // Up to and with `last`; false when that does not come, which is then so for the rest of the cue.
   bool SkipTo(std::uint8_t last) {
+    bool& open_ended = last == '>' ? open_tag_ : open_brace_;
+    if (open_ended) return false;
     const auto end = std::ranges::find(text_, last);
-    if (end == text_.end()) return false;
+    open_ended = end == text_.end();
+    if (open_ended) return false;
     text_ = text_.subspan(static_cast<std::size_t>(end - text_.begin()) + 1);
     return true;
   }
@@ -125,6 +128,7 @@ class Words {
   const SubtitleFormat format_;
   std::uint8_t* const out_;
   std::size_t size_ = 0;
+  bool open_tag_ = false, open_brace_ = false;  // there is no '>' and no '}' any more
   std::span<std::uint8_t> text_;  // what is still to be read; never before out_ + size_
 };
 

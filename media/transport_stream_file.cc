@@ -247,11 +247,15 @@ SegmentMap TransportStreamDemuxer::Map(std::size_t i, ByteRate* found) {
 absl::Status TransportStreamDemuxer::Open() {
   const bool timed = ReadHead();
   if (timed) FindAnchors();
-  const bool measured = timed && MeasureSegments();
+  const bool unbroken = std::ranges::all_of(segments_, [](const Segment& segment) {
+    return segment.end - segment.begin <= kOpenBytesMax;  // each is read as one
+  });
+  const bool measured = timed && unbroken && MeasureSegments();
   if (!cursor_.status().ok()) return cursor_.status();
   if (!measured) {
     return absl::InvalidArgumentError(
-        "a transport stream without clock references (PCR), so that nothing tells its pace");
+        "a transport stream without clock references (PCR) all through, so that nothing tells its "
+        "pace");
   }
   const std::int64_t ticks = segments_.back().time + segments_.back().span;
   Track& track = info_.tracks.emplace_back();

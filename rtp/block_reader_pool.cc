@@ -92,6 +92,14 @@ absl::StatusOr<std::unique_ptr<BlockSet>> BlockReaderPool::ReadBlock(
   }
   absl::StatusOr<std::unique_ptr<BlockSet>> set =
       reader->Read(*presentation, number, first_sequences);
+  if (absl::IsResourceExhausted(set.status())) {
+    // A playlist opens files while it is read.
+    CloseIdle();
+    absl::StatusOr<std::unique_ptr<BlockReader>> opened = OpenReader(*presentation);
+    if (!opened.ok()) return opened.status();
+    reader = *std::move(opened);
+    set = reader->Read(*presentation, number, first_sequences);
+  }
   if (!set.ok()) return set.status();
   LogLosses(*presentation, reader->losses());
   std::unique_ptr<Idle> closed;

@@ -12,8 +12,9 @@ constexpr Duration kKeyFrameGap = 100ms;
 // A frame's decoding time, by which it has its block, is before its presentation time by up to this
 // (if it is more, the next key frame is found).
 constexpr Duration kReorderMargin = 200ms;
-// How early a key frame is looked for: time to load some blocks in which there is none.
-constexpr Duration kKeyLookAhead = 500ms;
+// How long before its first packet could be due a block is asked for, where the one before it held
+// nothing: time to load it, and some in which there is nothing either.
+constexpr Duration kLookAhead = 2s;
 // Between looks of a sender that is ahead of its session's others.
 constexpr Duration kStepWait = 8ms;
 
@@ -173,11 +174,7 @@ bool VodSender::SettleIn(const PacketBlock& block) {
     const PacketEntry& entry = packets[index_];
     if (entry.pts < min_pts_ || entry.pts >= turn_pts_) continue;
     if (entry.pts < end_pts_) return true;
-    if (!held_) {
-      held_ = true;
-      held_number_ = number_;
-      held_index_ = index_;
-    }
+    HoldBackHere();
     // Frames shown before the end may still follow in decoding order, but none decoded after it.
     if (block.due(index_) >= *clock_.end) return false;
   }
@@ -236,8 +233,18 @@ void VodSender::MoveToBlock(std::uint32_t number) {
   block_.Reset();
 }
 
+void VodSender::HoldBackHere() {
+  if (std::exchange(held_, true)) return;
+  held_number_ = number_;
+  held_index_ = index_;
+}
+
+bool VodSender::BeyondEnd() const {
+  return clock_.end && !clock_.keys_only() && number_ * kBlockDuration >= *clock_.end;
+}
+
 bool VodSender::MayLookAhead() {
-  const Instant when = clock_.DueAt(number_ * kBlockDuration) - kKeyLookAhead;
+  const Instant when = clock_.DueAt(number_ * kBlockDuration + turn_shift_) - kLookAhead;
   if (when <= context_->pacer->swept_until()) return true;
   context_->pacer->Schedule(this, when);
   return false;
@@ -267,7 +274,13 @@ bool VodSender::TurnAround() {
 bool VodSender::Settle() {
   while (state_ == State::kPlaying) {
     if (!block_) {
-      if (waiting() || (clock_.keys_only() && !MayLookAhead())) return false;
+      if (BeyondEnd()) {
+        HoldBackHere();
+        if (GoOnBeyondEnd()) continue;
+        End(State::kEndOfRange);
+        return false;
+      }
+      if (waiting() || !MayLookAhead()) return false;
       block_ = context_->blocks->Acquire(presentation_, number_, this);
       if (!block_) return false;
       context_->counters->blocks_acquired.Add();

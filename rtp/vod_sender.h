@@ -129,9 +129,13 @@ class VodSender : public Sender, private BlockWaiter {
   bool SettleOnKey(const PacketBlock& block);
   void MoveToBlock(std::uint32_t number);
   std::uint32_t BlockOf(std::int64_t pts) const;
-  // Whether the clock is so near to the block that is to be asked for, where nothing but key frames
-  // is looked for; else it looks again when it is.
+  // Whether the clock is near enough to the block that is to be asked for; else it looks again when
+  // it is. Where key frames, or a stream's units, are few, nobody runs through the whole file.
   bool MayLookAhead();
+  // Every unit of the block that is to be asked for lies behind the end of the range.
+  bool BeyondEnd() const;
+  // What the cursor stands on is the first that the range's end holds back, unless one was before.
+  void HoldBackHere();
   // Back to the start of the media; false when it has nothing for this stream.
   bool TurnAround();
   Duration DueOf(const PacketBlock& block, std::size_t packet) const;

@@ -14,7 +14,7 @@ import tempfile
 sys.dont_write_bytecode = True  # leaves no cache in the source tree
 import clips
 import interop
-from interop import expect, expect_same_list
+from interop import expect, expect_run, expect_same_list
 
 CLIP = "h264_aac.mp4"
 TRANSPORT_STREAM = "h264_aac.ts"
@@ -74,9 +74,10 @@ def whole_packets(path):
 
 
 def is_a_transport_stream(server, reference, transport, work):
+    """But for the last picture: ffmpeg waits for the next packet of its stream to know its end."""
     got = pictures(server.url(TRANSPORT_STREAM + "?mp2t"), os.path.join(work, f"ts-{transport}"),
                    transport)
-    expect_same_list(got, reference.frames, "pictures")
+    expect_run(got, reference.frames, "pictures", starts={0}, tail_max=1)
 
 
 def arrives_packet_by_packet(server, transport, path, work):

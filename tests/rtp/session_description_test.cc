@@ -251,11 +251,11 @@ TEST(SessionDescription, NamesTheSessionAfterTheFile) {
       {"a folder", "x/", "s=-"},
       {"nothing but control characters", "\r\n\t", "s=-"},
       {"a line break cannot begin a line of ours", "a\r\nm=video.mp4", "s=am=video.mp4"},
-      {"NUL, DEL and the upper controls",
-       std::string("a\0b\x7f"
-                   "c\xc2\x85"
-                   "d",
-                   8),
+      {"ESC, DEL and the upper controls",
+       "a\x1b"
+       "b\x7f"
+       "c\xc2\x85"
+       "d",
        "s=abcd"},
       {"a no-break space is none of them",
        "a\xc2\xa0"

@@ -173,6 +173,40 @@ TEST(ScaledSender, AnyScaleOverAnyKeyFramesForEverySeed) {
   }
 }
 
+TestStream SparseStream() {
+  TestStream stream;
+  for (const int second : {0, 60}) {
+    stream.units.push_back({.pts = second * 90000, .due = second * 1s, .payloads = {50}});
+  }
+  return stream;
+}
+
+TEST(SparseSender, RunsNoFurtherAheadThanItTakesToLoad) {
+  OneSender w(SparseStream());
+  w.Start(0, 0, 0s, 1);
+  w.RunUntil(kT0 + 10s);
+  EXPECT_LE(w.source.loads.size(), 14u);
+  EXPECT_EQ(w.sender.state(), Sender::State::kPlaying);
+  w.RunUntil(kT0 + 61s);
+  ASSERT_EQ(w.sender.seen.size(), 2u);
+  EXPECT_GT(w.sender.seen[1].at, kT0 + 60s - w.limits.train_window - 1ms);
+  EXPECT_LE(w.sender.seen[1].at, kT0 + 60s + 1ms);
+}
+
+TEST(SparseSender, EndsWithTheRangeAndGoesOnBehindIt) {
+  OneSender w(SparseStream());
+  w.Start(0, 0, 0s, 1, 1, 10s);
+  w.RunUntil(kT0 + 10s);
+  EXPECT_EQ(w.observer.ended, std::vector{Sender::State::kEndOfRange});
+  EXPECT_LE(w.source.loads.size(), 11u);
+  PlayClock clock;
+  clock.epoch = w.now;
+  clock.start = 10s;
+  w.sender.Resume(clock, w.now);
+  w.RunUntil(w.now + 51s);
+  EXPECT_EQ(IdsOf(w.sender.seen), (std::vector<std::uint32_t>{0, 1}));
+}
+
 // Audio and video of unequal length: every turn begins for both at the same time, to the tick,
 // after a thousand turns as after one.
 TEST(TurningSender, TracksOfUnequalLengthStayInSyncOverAThousandTurns) {
