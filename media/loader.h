@@ -8,8 +8,7 @@
 //  1. it is not counted among the jobs that run at a time: another may run beside it, on a spare
 //     thread, as long as there are any;
 //  2. other jobs of its file wait until it is over, so that one file never holds more than
-//  `threads`
-//     of them, however many ask for it.
+//     `threads` of them, however many ask for it.
 // Spare threads sleep while nothing is stalled.
 #pragma once
 

@@ -404,7 +404,7 @@ def starts_are_strewn(world):
                                "2s"))
         began = sorted(server.media_began.values())
     gaps = [later - earlier for earlier, later in zip(began, began[1:])]
-    expect(len(gaps) == 3 and all(0.1 < gap < 0.6 for gap in gaps), f"gaps: {gaps}")
+    expect(len(gaps) == 3 and all(0.15 < gap < 0.35 for gap in gaps), f"gaps: {gaps}")
 
 
 def is_interrupted_while_opening(world):
