@@ -5,7 +5,7 @@
 
 #include "net/rtsp/chars.h"
 #include "net/rtsp/range_header.h"
-#include "rtp/packet_cache.h"
+#include "rtp/packet_block.h"
 #include "rtp/payload/packetizer.h"
 
 namespace millrace::rtsp {

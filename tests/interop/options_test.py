@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""What stands behind a URL, with real players: loops, starts, channels.
+"""What stands behind a URL, with real players: loops, starts, channels, transport streams and
+subtitles.
 
     options_test.py PATH_OF_MILLRACE WORK_FOLDER
 
@@ -89,12 +90,38 @@ def arrives_packet_by_packet(server, transport, path, work):
     expect_same_list(whole_packets(out), whole_packets(path), "transport packets")
 
 
-def refuses(server, query, status):
+def describe(server, path):
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
-        connection.sendall(f"DESCRIBE {server.url(CLIP)}{query} RTSP/1.0\r\nCSeq: 1\r\n\r\n"
-                           .encode())
-        answer = connection.recv(4096).decode()
+        connection.sendall(f"DESCRIBE {server.url(path)} RTSP/1.0\r\nCSeq: 1\r\n"
+                           "Connection: close\r\n\r\n".encode())
+        return b"".join(iter(lambda: connection.recv(4096), b"")).decode()
+
+
+def refuses(server, query, status):
+    answer = describe(server, CLIP + query)
     expect(re.match(rf"RTSP/1.0 {status} ", answer), answer)
+
+
+def subtitled(clip, folder):
+    """The clip with two cues."""
+    cues = os.path.join(folder, "cues.srt")
+    with open(cues, "w") as file:
+        file.write("1\n00:00:01,000 --> 00:00:02,000\n<i>The first</i> of two\n\n"
+                   "2\n00:00:03,000 --> 00:00:04,000\nThe second\n\n")
+    interop.tool("ffmpeg", "-nostdin", "-loglevel", "error", "-y", "-i", clip, "-i", cues, "-map",
+                 "0", "-map", "1", "-c", "copy", "-c:s", "srt",
+                 os.path.join(folder, "subtitled.mkv"))
+
+
+def shows_subtitles_on_request(server, transport, work):
+    expect("m=text" not in describe(server, "texts/subtitled.mkv"), "text without being asked for")
+    out = os.path.join(work, f"text-{transport}")
+    interop.tool("ffmpeg", "-nostdin", "-loglevel", "error", "-y", "-rtsp_transport", transport,
+                 "-i", server.url("texts/subtitled.mkv?subtitles"), "-map", "0:s", "-c", "copy",
+                 "-f", "data", out, within=PLAYED_WITHIN)
+    with open(out, encoding="utf-8") as file:
+        got = file.read()
+    expect(got == "\u2028The first of two\u2028The second", repr(got))
 
 
 def main():
@@ -105,11 +132,15 @@ def main():
     root = clips.make(folder)
     checks = interop.Checks(within=200)
     with tempfile.TemporaryDirectory(dir=folder) as work, interop.Server(
-            millrace, root, "--channels", f"{CHANNELS}:/load/{{i}}={CLIP}") as server:
+            millrace, root, f"/texts={work}", "--channels",
+            f"{CHANNELS}:/load/{{i}}={CLIP}") as server:
+        subtitled(os.path.join(root, CLIP), work)
         reference = clips.Reference(os.path.join(root, CLIP), work)
         for transport in ("udp", "tcp"):
             checks.add(f"loops over {transport}", loops, server, reference, transport, work)
             checks.add(f"starts later over {transport}", starts_later, server, reference,
+                       transport, work)
+            checks.add(f"subtitles over {transport}", shows_subtitles_on_request, server,
                        transport, work)
             checks.add(f"a transport stream over {transport}", is_a_transport_stream, server,
                        reference, transport, work)
