@@ -11,8 +11,9 @@ void ByteSource::Allow() {
 }
 
 ByteSource::Outcome ByteSource::Read(std::span<std::uint8_t> out, std::size_t* count) {
-  if (position_ >= file_.size()) return Outcome::kEnd;
-  std::uint64_t wanted = out.size();
+  met_end_ = met_end_ || position_ >= size();
+  if (position_ >= size()) return Outcome::kEnd;
+  std::uint64_t wanted = std::min<std::uint64_t>(out.size(), size() - position_);
   const auto range = std::ranges::upper_bound(unread_, position_, {}, &FileRange::end);
   if (range != unread_.end()) {
     if (range->begin <= position_) {

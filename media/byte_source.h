@@ -4,6 +4,7 @@
 // Shard: none; blocking, loader threads only.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <utility>
@@ -32,11 +33,21 @@ class ByteSource {
   // whoever looks at packets' times only. Empty turns that off.
   void SetUnread(std::vector<FileRange> ranges) { unread_ = std::move(ranges); }
 
+  // Nothing from there on is read.
+  void SetEnd(std::uint64_t end) { end_ = end; }
+
   // MP4 boxes that begin at these ascending offsets read as `free`.
   void SetHiddenBoxes(std::vector<std::uint64_t> offsets) { hidden_ = std::move(offsets); }
 
+  // Whether Read has come to the end since ForgetEnd: what was made of what it gave may be cut
+  // short.
+  bool met_end() const { return met_end_; }
+  void ForgetEnd() { met_end_ = false; }
+  // As MediaFile::Refresh.
+  bool Refresh() { return file_.Refresh(); }
+
   std::uint64_t position() const { return position_; }
-  std::uint64_t size() const { return file_.size(); }
+  std::uint64_t size() const { return std::min(file_.size(), end_); }
   std::uint64_t bytes_read() const { return bytes_read_; }
   const MediaFile& file() const { return file_; }
   MediaFile TakeFile() { return std::move(file_); }
@@ -54,6 +65,8 @@ class ByteSource {
   std::uint64_t bytes_read_max_ = 0;
   std::vector<FileRange> unread_;
   std::vector<std::uint64_t> hidden_;
+  std::uint64_t end_ = UINT64_MAX;
+  bool met_end_ = false;
   absl::Status status_;
 };
 

@@ -17,6 +17,7 @@
 #include "absl/strings/str_cat.h"
 #include "media/asset_name.h"
 #include "media/ffmpeg_demuxer.h"
+#include "media/growth.h"
 #include "media/media_file.h"
 #include "media/playlist.h"
 #include "media/transport_stream_file.h"
@@ -237,6 +238,10 @@ absl::StatusOr<AssetIdentity> Catalog::Identify(std::string_view name) {
   // What cannot be read now is for Open to tell.
   return text.ok() ? PlaylistPlans::Identify(this, AssetName(path, view), *identity, *text)
                    : identity;
+}
+
+bool Catalog::WrittenLately(const AssetIdentity& identity) const {
+  return WrittenWithin(kGrowthSettles, WallTime(Duration(identity.modified_ns)));
 }
 
 template <typename Visit>

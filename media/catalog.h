@@ -41,6 +41,7 @@ class Catalog final : public Library {
   absl::StatusOr<std::unique_ptr<Demuxer>> Open(std::string_view name) override;
   // Of a playlist, one look at each of its files.
   absl::StatusOr<AssetIdentity> Identify(std::string_view name) override;
+  bool WrittenLately(const AssetIdentity& identity) const override;
 
   struct AssetCount {
     std::size_t assets = 0;

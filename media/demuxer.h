@@ -29,6 +29,9 @@ struct MediaInfo {
   std::vector<Duration> random_access;
   // A line each for tracks that are not served: "audio track 2: FLAC has no RTP payload format".
   std::vector<std::string> left_out;
+  // The file is still being written: more may come behind its end, which is not where the media
+  // ends. `random_access` is empty then.
+  bool growing = false;
 };
 
 class Demuxer {
@@ -39,9 +42,16 @@ class Demuxer {
   // order per track; earlier ones may come first and the caller drops them. Always the same units
   // whatever was read before.
   virtual absl::Status Seek(Duration time) = 0;
-  // False at the end of the file. A damaged stretch is skipped, not an error, as far as the
+  // False at the end of the file; while it grows, already before what could be cut short there, or
+  // have other times once more is known. A damaged stretch is skipped, not an error, as far as the
   // container allows; an error is final.
   virtual absl::StatusOr<bool> Next(AccessUnit* unit) = 0;
+
+  // Takes in what was written since the file was opened or last looked at. True: Seek and read
+  // again, for there is more, or nothing more will come (see info().growing) and all can be read.
+  virtual absl::StatusOr<bool> Grow() { return false; }
+  // Where the media ends at present; Seek must follow. info().duration is as of opening.
+  virtual Duration FindEnd() { return info().duration; }
 };
 
 // What a path names, before it is demultiplexed.
@@ -49,6 +59,10 @@ struct AssetIdentity {
   std::uint64_t device = 0, inode = 0, size = 0;
   std::int64_t modified_ns = 0;
   friend bool operator==(const AssetIdentity&, const AssetIdentity&) = default;
+  // The same file, with more in it.
+  bool HasGrownFrom(const AssetIdentity& before) const {
+    return device == before.device && inode == before.inode && size > before.size;
+  }
 };
 
 // Where assets come from: the catalog of a served folder, or synthetic media in simulation.
@@ -62,6 +76,8 @@ class Library {
   virtual absl::StatusOr<std::unique_ptr<Demuxer>> Open(std::string_view path) = 0;
   // Cheap: one stat. Same errors, but says nothing about the content.
   virtual absl::StatusOr<AssetIdentity> Identify(std::string_view path) = 0;
+  // Whether what this identifies was written to so lately that more may follow.
+  virtual bool WrittenLately(const AssetIdentity&) const { return false; }
 };
 
 }  // namespace millrace

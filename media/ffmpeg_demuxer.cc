@@ -19,6 +19,7 @@
 #include "media/container_track.h"
 #include "media/ffmpeg_streams.h"
 #include "media/ffmpeg_support.h"
+#include "media/growth.h"
 #include "media/indexed_demuxer.h"
 #include "media/media_file.h"
 #include "media/mp4_boxes.h"
@@ -93,16 +94,23 @@ struct ContainerKind {
   bool stamps_all = true;     // its pictures
   Told told = Told::kNothing;
   bool resyncs = false;  // it can be read from any byte on
+  GrowingForm growing = GrowingForm::kNone;
   ContainerRules rules;
 };
 
 constexpr ContainerKind kContainers[] = {
-    {.format = "mov", .scanned = true, .rules = {}},
-    {.format = "matroska", .told = Told::kEnd, .rules = {.has_dts = false}},
+    {.format = "mov", .scanned = true, .growing = GrowingForm::kFragmentedMp4, .rules = {}},
+    {.format = "matroska",
+     .told = Told::kEnd,
+     .growing = GrowingForm::kMatroska,
+     .rules = {.has_dts = false}},
     {.format = "flv", .names_streams = false, .told = Told::kLength, .rules = {}},
     {.format = "ogg", .resyncs = true, .rules = {.has_dts = false, .counts_frames = true}},
     {.format = "asf", .rules = {.has_dts = false}},  // its one time is when a unit is shown
-    {.format = "mpegts", .framed = false, .rules = {.marks_keys = false}},
+    {.format = "mpegts",
+     .framed = false,
+     .growing = GrowingForm::kTransportStream,
+     .rules = {.marks_keys = false}},
     {.format = "mpeg",
      .framed = false,
      .names_streams = false,
@@ -115,6 +123,15 @@ const ContainerKind* ContainerKindOf(std::string_view format) {
   const auto kind =
       std::ranges::find(kContainers, format.substr(0, format.find(',')), &ContainerKind::format);
   return kind == std::end(kContainers) ? nullptr : &*kind;
+}
+
+// Of an MP4, what libavformat can do with.
+void ShowMp4(ByteSource* source) {
+  const Mp4Layout layout = ReadMp4Layout(source->file());
+  // It lists a fragment twice when a segment index has told it of the fragment before.
+  source->SetHiddenBoxes(layout.segment_indexes);
+  // It opens no file whose last fragment has only begun.
+  source->SetEnd(layout.fragmented ? layout.readable_end : UINT64_MAX);
 }
 
 // Has units now and then, and no say in where the asset begins and ends.
@@ -148,6 +165,8 @@ class ContainerDemuxer final : public Demuxer {
   const MediaInfo& info() const override { return info_; }
   absl::Status Seek(Duration time) override;
   absl::StatusOr<bool> Next(AccessUnit* unit) override;
+  absl::StatusOr<bool> Grow() override;
+  Duration FindEnd() override;
 
  private:
   void Prepare();
@@ -162,6 +181,8 @@ class ContainerDemuxer final : public Demuxer {
   Duration EndFromUnits();
   Duration EndFromTail();
   Duration FindDuration();
+  absl::Status IndexAnew();
+  Duration IndexClusters();
 
   std::size_t Guide() const;
   void GiveTime(std::size_t track, AVPacket* packet);
@@ -169,6 +190,7 @@ class ContainerDemuxer final : public Demuxer {
   std::size_t TrackOf(int stream) const;
 
   absl::Status SeekToStart();
+  absl::Status OpenAnew();
   bool KnowsStreams() const;
   bool SeekContainer(Duration target);
   bool Reaches(Duration time);
@@ -219,6 +241,7 @@ void ContainerDemuxer::Prepare() {
 
 absl::Status ContainerDemuxer::Open() {
   source_->Allow();
+  info_.growing = IsGrowing(source_->file(), kind_.growing);
   if (kind_.scanned) {
     ScanMp4();
     ForgetUnits();
@@ -230,6 +253,10 @@ absl::Status ContainerDemuxer::Open() {
     ReadHead(/*with_times=*/true);
   }
   if (!source_->status().ok()) return source_->status();
+  if (info_.growing && source_->met_end() && !HeadSuffices()) {
+    // Tracks that are still to come would never be served.
+    return absl::ResourceExhaustedError("is still being written and has only begun");
+  }
   ChooseTracks();
   if (served_.empty()) {
     std::string why = "no track can be served";
@@ -239,6 +266,7 @@ absl::Status ContainerDemuxer::Open() {
   }
   Prepare();
   info_.duration = std::max(FindDuration(), Duration::zero());
+  if (info_.growing) info_.random_access.clear();
   probes_.clear();
   ForgetUnits();
   positioned_ = false;
@@ -414,6 +442,7 @@ void ContainerDemuxer::ChooseTracks() {
 
 Duration ContainerDemuxer::FindDuration() {
   if (!kind_.framed) return EndFromTail();
+  if (info_.growing && kind_.growing == GrowingForm::kMatroska) return IndexClusters();
   if (!kind_.scanned) {
     const std::int64_t told = kind_.told == Told::kNothing ? AV_NOPTS_VALUE : format_->duration;
     Duration end{};
@@ -441,6 +470,20 @@ Duration ContainerDemuxer::FindDuration() {
     }
   }
   return end;
+}
+
+// A growing Matroska file has no index yet; without one libavformat reads it through to seek.
+// Returns where the last cluster begins.
+Duration ContainerDemuxer::IndexClusters() {
+  const ContainerTrack& guide = served_[Guide()];
+  AVStream* const stream = format_->streams[guide.stream()];
+  const std::vector<MatroskaCluster> clusters = FindMatroskaClusters(source_->file());
+  for (const auto& [offset, timestamp] : clusters) {
+    av_add_index_entry(stream, static_cast<std::int64_t>(offset), timestamp, 0, 0,
+                       AVINDEX_KEYFRAME);
+  }
+  if (clusters.empty()) return Duration::zero();
+  return std::max(guide.timeline().ToNpt(clusters.back().timestamp), Duration::zero());
 }
 
 // Where the last unit from here to the file's end stops being shown; zero without any.
@@ -522,6 +565,10 @@ void ContainerDemuxer::ReadUnit() {
     ended_ = true;
     return;
   }
+  if (info_.growing && source_->met_end()) {
+    ended_ = true;
+    return;
+  }
   errors_in_a_row_ = 0;
   const std::size_t track = TrackOf(held.payload->stream_index);
   if (++units_since_seek_ > kScannedUnitsMax) ended_ = true;
@@ -547,7 +594,7 @@ absl::StatusOr<bool> ContainerDemuxer::Next(AccessUnit* unit) {
     if (absl::Status status = SeekToStart(); !status.ok()) return status;
   }
   current_ = {};
-  while (!queue_.Ready(ended_)) {
+  while (!queue_.Ready(ended_ && !info_.growing)) {
     if (ended_) {
       if (!status_.ok()) return status_;
       return false;
@@ -559,7 +606,43 @@ absl::StatusOr<bool> ContainerDemuxer::Next(AccessUnit* unit) {
   return true;
 }
 
+absl::StatusOr<bool> ContainerDemuxer::Grow() {
+  if (!info_.growing) return false;
+  const bool more = source_->Refresh();
+  info_.growing = IsGrowing(source_->file(), kind_.growing);
+  if (!more && info_.growing) return false;
+  // A fragment behind those it has read is never seen by libavformat.
+  if (more && kind_.scanned) {
+    if (absl::Status status = IndexAnew(); !status.ok()) return status;
+  }
+  if (more && info_.growing && kind_.growing == GrowingForm::kMatroska && format_) IndexClusters();
+  return true;
+}
+
+absl::Status ContainerDemuxer::IndexAnew() {
+  source_->Allow();
+  ShowMp4(source_.get());
+  if (absl::Status status = OpenAnew(); !status.ok()) return status;
+  ScanMp4();
+  info_.duration = std::max(info_.duration, FindDuration());
+  info_.random_access.clear();
+  probes_.clear();
+  ForgetUnits();
+  positioned_ = false;
+  return absl::OkStatus();
+}
+
+Duration ContainerDemuxer::FindEnd() {
+  if (!info_.growing || kind_.scanned || !format_) return info_.duration;
+  source_->Allow();
+  const Duration end = FindDuration();
+  ForgetUnits();
+  positioned_ = false;
+  return end;
+}
+
 void ContainerDemuxer::ForgetUnits() {
+  source_->ForgetEnd();
   queue_.Clear();
   current_ = {};
   ended_ = false;
@@ -582,6 +665,10 @@ absl::Status ContainerDemuxer::SeekToStart() {
       return absl::OkStatus();
     }
   }
+  return OpenAnew();
+}
+
+absl::Status ContainerDemuxer::OpenAnew() {
   format_.reset();
   absl::StatusOr<FormatPtr> format = OpenFormat(source_.get(), name_);
   if (!format.ok()) {
@@ -590,6 +677,8 @@ absl::Status ContainerDemuxer::SeekToStart() {
   }
   format_ = *std::move(format);
   Prepare();
+  if (info_.growing && kind_.growing == GrowingForm::kMatroska && !served_.empty()) IndexClusters();
+  source_->ForgetEnd();
   return absl::OkStatus();
 }
 
@@ -673,8 +762,7 @@ absl::StatusOr<std::unique_ptr<Demuxer>> OpenFfmpegDemuxer(int fd, std::string_v
   if (StartsJpeg(file)) return OpenRawVideo(std::move(file), Codec::kMotionJpeg);
   const std::string name(name_for_log);
   auto source = std::make_unique<ByteSource>(std::move(file));
-  // libavformat lists a fragment twice when a segment index has told it of the fragment before.
-  source->SetHiddenBoxes(ReadMp4Layout(source->file()).segment_indexes);
+  ShowMp4(source.get());
   absl::StatusOr<FormatPtr> format = OpenFormat(source.get(), name);
   if (!format.ok()) return format.status();
   if (const std::optional<Codec> codec = BareCodec(**format)) {

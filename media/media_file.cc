@@ -11,11 +11,18 @@
 
 namespace millrace {
 
-MediaFile::MediaFile(int fd) : fd_(fd) {
+MediaFile::MediaFile(int fd) : fd_(fd) { Refresh(); }
+
+bool MediaFile::Refresh() {
   struct stat status {};
-  if (fd_ >= 0 && fstat(fd_, &status) == 0 && status.st_size > 0) {
-    size_ = static_cast<std::uint64_t>(status.st_size);
-  }
+  if (fd_ < 0 || fstat(fd_, &status) != 0) return false;
+  const auto size = static_cast<std::uint64_t>(std::max<off_t>(status.st_size, 0));
+  const WallTime modified(std::chrono::seconds(status.st_mtim.tv_sec) +
+                          std::chrono::nanoseconds(status.st_mtim.tv_nsec));
+  const bool changed = size != size_ || modified != modified_;
+  size_ = size;
+  modified_ = modified;
+  return changed;
 }
 
 MediaFile::~MediaFile() {
@@ -23,7 +30,9 @@ MediaFile::~MediaFile() {
 }
 
 MediaFile::MediaFile(MediaFile&& other) noexcept
-    : fd_(std::exchange(other.fd_, -1)), size_(std::exchange(other.size_, 0)) {}
+    : fd_(std::exchange(other.fd_, -1)),
+      size_(std::exchange(other.size_, 0)),
+      modified_(other.modified_) {}
 
 absl::StatusOr<std::size_t> MediaFile::ReadAt(std::uint64_t offset,
                                               std::span<std::uint8_t> out) const {

@@ -9,6 +9,7 @@
 #include <span>
 
 #include "absl/status/statusor.h"
+#include "core/clock.h"
 
 namespace millrace {
 
@@ -20,8 +21,12 @@ class MediaFile {
   MediaFile(MediaFile&& other) noexcept;
   MediaFile& operator=(MediaFile&&) = delete;
 
-  // As of opening: a file that grows meanwhile ends here.
+  // As of opening, or of the last Refresh: a file that grows meanwhile ends here.
   std::uint64_t size() const { return size_; }
+  // When it was last written to, as of then.
+  WallTime modified() const { return modified_; }
+  // Looks again. Whether size or time have changed.
+  bool Refresh();
 
   // Fills as much of `out` as the file has from `offset`; 0 at the end. The error is the kernel's,
   // as absl::ErrnoToStatus gives it.
@@ -30,6 +35,7 @@ class MediaFile {
  private:
   int fd_;
   std::uint64_t size_ = 0;
+  WallTime modified_{};
 };
 
 }  // namespace millrace

@@ -57,6 +57,10 @@ Library* MountedLibrary::Find(std::string_view* path) const {
   return best == nullptr ? nullptr : best->catalog.get();
 }
 
+bool MountedLibrary::WrittenLately(const AssetIdentity& identity) const {
+  return mounts_.front().catalog->WrittenLately(identity);  // says all alike
+}
+
 absl::StatusOr<std::unique_ptr<Demuxer>> MountedLibrary::Open(std::string_view path) {
   Library* const library = Find(&path);
   if (library == nullptr) return NothingServed();

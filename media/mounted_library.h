@@ -31,6 +31,7 @@ class MountedLibrary final : public Library {
 
   absl::StatusOr<std::unique_ptr<Demuxer>> Open(std::string_view path) override;
   absl::StatusOr<AssetIdentity> Identify(std::string_view path) override;
+  bool WrittenLately(const AssetIdentity& identity) const override;
 
   // In the order given.
   std::size_t size() const { return mounts_.size(); }

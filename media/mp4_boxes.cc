@@ -26,6 +26,7 @@ Mp4Layout ReadMp4Layout(const MediaFile& file) {
   constexpr int kBoxesMax = 1'000'000;
   constexpr std::uint64_t kShortHeader = 8, kLongHeader = 16;
   Mp4Layout layout;
+  layout.readable_end = file.size();
   std::uint64_t at = 0;
   for (int boxes = 0; boxes < kBoxesMax && file.size() - at >= kShortHeader; ++boxes) {
     std::array<std::uint8_t, kLongHeader> header{};
@@ -42,13 +43,20 @@ Mp4Layout ReadMp4Layout(const MediaFile& file) {
       size = file.size() - at;  // to the end of the file
     }
     if (size < header_bytes) break;
+    if (size > file.size() - at && type != "mdat") {
+      layout.readable_end = at;
+      break;
+    }
     const std::uint64_t end = size > file.size() - at ? file.size() : at + size;
     if (type == "mdat" && at + header_bytes < end) {
       layout.media_data.push_back({at + header_bytes, end});
     }
+    if (type == "moof") layout.fragmented = true;
+    if (type == "mfra") layout.random_index = true;
     if (type == "sidx") layout.segment_indexes.push_back(at);
     at = end;
   }
+  if (file.size() - at < kShortHeader) layout.readable_end = std::min(layout.readable_end, at);
   return layout;
 }
 

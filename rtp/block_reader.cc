@@ -37,8 +37,8 @@ class BlockReader::Fill {
       : number_(number),
         first_(number == 0),
         last_(number + 1 == presentation.block_count()),
-        start_(number * kBlockDuration) {
-    const Duration end = start_ + (last_ ? kLastBlockDuration : kBlockDuration);
+        start_(number * presentation.block_duration) {
+    const Duration end = start_ + (last_ ? kLastBlockDuration : presentation.block_duration);
     streams_.reserve(presentation.streams.size());
     for (std::size_t i = 0; i < presentation.streams.size(); ++i) {
       const RtpStream& stream = presentation.streams[i];
@@ -56,6 +56,8 @@ class BlockReader::Fill {
   bool last() const { return last_; }
   bool complete() const { return beyond_left_ == 0; }
   void Complete() { beyond_left_ = 0; }
+  // Nothing follows in the file.
+  void EndHere() { last_ = true; }
   bool Knows(const AccessUnit& unit) const { return unit.track < streams_.size(); }
 
   // Also notes how far the unit's track has come.
@@ -104,7 +106,7 @@ class BlockReader::Fill {
 
   const std::uint32_t number_;
   const bool first_;
-  const bool last_;
+  bool last_;
   const Duration start_;
   std::vector<Stream> streams_;
   std::size_t beyond_left_;  // streams still to come to the end
@@ -119,23 +121,42 @@ BlockReader::BlockReader(std::unique_ptr<Demuxer> demuxer, const VodOptions& opt
 absl::StatusOr<std::unique_ptr<BlockSet>> BlockReader::Read(
     const Presentation& presentation, std::uint32_t number,
     std::span<const std::uint16_t> first_sequences) {
-  if (number != next_block_) {
-    held_.clear();
-    held_bytes_ = 0;
-    at_end_ = false;
-    after_seek_ = true;
-    const absl::Status sought =
-        demuxer_->Seek(number == 0 ? kBeforeTheStart : number * kBlockDuration);
-    if (!sought.ok()) return sought;
-  }
   const std::size_t wanted = presentation.packet_bytes();
   const std::size_t packet_bytes = wanted != 0 ? std::min(wanted, packet_bytes_) : packet_bytes_;
-  Fill fill(presentation, number, first_sequences, packet_bytes, burst_packets_);
-  const absl::Status read = ReadUnits(fill);
-  if (!read.ok()) return read;
-  next_block_ = number + 1;
-  after_seek_ = false;
-  return fill.Seal();
+  for (bool grown = false;; grown = true) {
+    const bool growing = presentation.growing() && demuxer_->info().growing;
+    if (number != next_block_) {
+      if (const absl::Status sought = SeekTo(presentation, number); !sought.ok()) return sought;
+    }
+    Fill fill(presentation, number, first_sequences, packet_bytes, burst_packets_);
+    if (const absl::Status read = ReadUnits(fill); !read.ok()) return read;
+    if (fill.complete() || !growing) {
+      if (presentation.growing() && !fill.complete() && held_.empty()) fill.EndHere();
+      next_block_ = number + 1;
+      after_seek_ = false;
+      return fill.Seal();
+    }
+    // What was read last could be cut short.
+    next_block_ = kNoBlock;
+    const absl::StatusOr<bool> more = grown ? false : demuxer_->Grow();
+    if (!more.ok()) return more.status();
+    if (!*more) return absl::UnavailableError("not written yet");
+  }
+}
+
+absl::Status BlockReader::SeekTo(const Presentation& presentation, std::uint32_t number) {
+  held_.clear();
+  held_bytes_ = 0;
+  at_end_ = false;
+  after_seek_ = true;
+  return demuxer_->Seek(number == 0 ? kBeforeTheStart : number * presentation.block_duration);
+}
+
+Duration BlockReader::FindEnd() {
+  next_block_ = kNoBlock;
+  // What cannot be read now is for Read to tell.
+  if (!demuxer_->Grow().ok()) return Duration::zero();
+  return demuxer_->FindEnd();
 }
 
 absl::Status BlockReader::ReadUnits(Fill& fill) {

@@ -1,8 +1,8 @@
 // From a file to packet blocks: a demuxer that knows which block comes next.
 //
 // Block k of a presentation holds every access unit with a decoding time in [k, k + 1) *
-// kBlockDuration, of every stream; block 0 also what comes before it (decoding times below npt 0
-// where frames are reordered), the last block everything to the end of the file.
+// Presentation::block_duration, of every stream; block 0 also what comes before it (decoding times
+// below npt 0 where frames are reordered), the last block everything to the end of the file.
 //
 // The tracks of a file are interleaved, so a block is complete only when every track has delivered
 // a unit at or beyond its end, or the file has ended, or some track of video or audio is
@@ -51,15 +51,21 @@ class BlockReader {
   // `demuxer` stands at the start of the file.
   BlockReader(std::unique_ptr<Demuxer> demuxer, const VodOptions& options);
 
-  // Reading this block needs no seek.
+  static constexpr std::uint32_t kNoBlock = UINT32_MAX;
+
+  // Reading this block needs no seek; kNoBlock when any does.
   std::uint32_t next_block() const { return next_block_; }
 
   // `first_sequences`: one per stream of `presentation`, whose file the demuxer has open. After an
-  // error the reader is of no use any more. kInvalidArgument: more than kBlockReadBytesMax had to
-  // be read; else the demuxer's errors.
+  // error the reader is of no use any more, but for kUnavailable: what the block holds is not all
+  // written yet. kInvalidArgument: more than kBlockReadBytesMax had to be read; else the demuxer's
+  // errors.
   absl::StatusOr<std::unique_ptr<BlockSet>> Read(const Presentation& presentation,
                                                  std::uint32_t number,
                                                  std::span<const std::uint16_t> first_sequences);
+
+  // Where the media ends at present; takes in what was written since.
+  Duration FindEnd();
 
   const BlockReadLosses& losses() const { return losses_; }
 
@@ -70,6 +76,7 @@ class BlockReader {
     Bytes bytes;
   };
 
+  absl::Status SeekTo(const Presentation& presentation, std::uint32_t number);
   absl::Status ReadUnits(Fill& fill);
   void TakeHeldUnits(Fill& fill);
   void TakeUnit(const AccessUnit& unit, Fill& fill);
@@ -77,10 +84,10 @@ class BlockReader {
   const std::unique_ptr<Demuxer> demuxer_;
   const std::size_t packet_bytes_;
   const std::size_t burst_packets_;
-  std::uint32_t next_block_ = 0;
-  bool at_end_ = false;        // of the file
-  bool after_seek_ = false;    // units before the block are not late, they were not asked for
-  std::deque<HeldUnit> held_;  // read ahead, in the file's order
+  std::uint32_t next_block_ = 0;  // kNoBlock: any needs a seek
+  bool at_end_ = false;           // of the file
+  bool after_seek_ = false;       // units before the block are not late, they were not asked for
+  std::deque<HeldUnit> held_;     // read ahead, in the file's order
   std::size_t held_bytes_ = 0;
   BlockReadLosses losses_;
 };

@@ -100,7 +100,11 @@ absl::StatusOr<std::unique_ptr<BlockSet>> BlockReaderPool::ReadBlock(
     reader = *std::move(opened);
     set = reader->Read(*presentation, number, first_sequences);
   }
+  if (absl::IsUnavailable(set.status())) KeepReader(presentation, std::move(reader));
   if (!set.ok()) return set.status();
+  if (presentation->growing()) {
+    presentation->growing_end->Extend((number + 1) * presentation->block_duration);
+  }
   LogLosses(*presentation, reader->losses());
   std::unique_ptr<Idle> closed;
   const std::lock_guard lock(mutex_);
@@ -110,9 +114,32 @@ absl::StatusOr<std::unique_ptr<BlockSet>> BlockReaderPool::ReadBlock(
   return set;
 }
 
+void BlockReaderPool::FindEnd(const PresentationRef& presentation) {
+  std::vector<std::unique_ptr<Record>> dead;
+  std::unique_ptr<Idle> taken;
+  {
+    const std::lock_guard lock(mutex_);
+    taken = TakeIdle(RecordOf(presentation, &dead), BlockReader::kNoBlock);
+  }
+  std::unique_ptr<BlockReader> reader;
+  if (taken != nullptr) {
+    reader = std::move(taken->reader);
+  } else {
+    absl::StatusOr<std::unique_ptr<BlockReader>> opened = OpenReader(*presentation);
+    if (!opened.ok()) return;  // who reads on is told
+    reader = *std::move(opened);
+  }
+  presentation->growing_end->Extend(reader->FindEnd());
+  KeepReader(presentation, std::move(reader));
+}
+
 void BlockReaderPool::Donate(const PresentationRef& presentation,
                              std::unique_ptr<Demuxer> demuxer) {
-  auto reader = std::make_unique<BlockReader>(std::move(demuxer), options_);
+  KeepReader(presentation, std::make_unique<BlockReader>(std::move(demuxer), options_));
+}
+
+void BlockReaderPool::KeepReader(const PresentationRef& presentation,
+                                 std::unique_ptr<BlockReader> reader) {
   std::vector<std::unique_ptr<Record>> dead;
   std::unique_ptr<Idle> closed;
   const std::lock_guard lock(mutex_);
@@ -143,8 +170,9 @@ absl::StatusOr<std::unique_ptr<BlockReader>> BlockReaderPool::OpenReader(
   if (!demuxer.ok()) return demuxer.status();
   const absl::StatusOr<AssetIdentity> identity = Identify(presentation.path);
   if (!identity.ok()) return identity.status();
-  if (!(*identity == presentation.identity) ||
-      (*demuxer)->info().tracks.size() != presentation.streams.size()) {
+  const bool same = *identity == presentation.identity ||
+                    (presentation.growing() && identity->HasGrownFrom(presentation.identity));
+  if (!same || (*demuxer)->info().tracks.size() != presentation.streams.size()) {
     return absl::AbortedError("file changed while it was being served");
   }
   return std::make_unique<BlockReader>(*std::move(demuxer), options_);

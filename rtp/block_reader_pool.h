@@ -38,13 +38,19 @@ class BlockReaderPool final : public BlockSource {
   BlockReaderPool(const BlockReaderPool&) = delete;
   BlockReaderPool& operator=(const BlockReaderPool&) = delete;
 
-  // Errors: BlockReader::Read's, Library::Open's, and kAborted when the file has changed. What had
-  // to be left out is logged once per presentation.
+  // Errors: BlockReader::Read's, Library::Open's, and kAborted when the file has changed (but for
+  // growing, where it grew when it was first opened). What had to be left out is logged once per
+  // presentation.
   absl::StatusOr<std::unique_ptr<BlockSet>> ReadBlock(const PresentationRef& presentation,
                                                       std::uint32_t number) override;
 
   // The demuxer that told what is in the file reads its first blocks. It stands at the start.
   void Donate(const PresentationRef& presentation, std::unique_ptr<Demuxer> demuxer);
+  // Extends a growing presentation to where its file ends at present.
+  void FindEnd(const PresentationRef& presentation);
+  bool WrittenLately(const AssetIdentity& identity) const {
+    return library_->WrittenLately(identity);
+  }
   // The library's verbs, each once more after closing what is idle when descriptors are short.
   absl::StatusOr<std::unique_ptr<Demuxer>> OpenDemuxer(std::string_view path);
   absl::StatusOr<AssetIdentity> Identify(std::string_view path);
@@ -60,6 +66,7 @@ class BlockReaderPool final : public BlockSource {
   struct Record;
 
   absl::StatusOr<std::unique_ptr<BlockReader>> OpenReader(const Presentation& presentation);
+  void KeepReader(const PresentationRef& presentation, std::unique_ptr<BlockReader> reader);
   void CloseIdle();
   void LogLosses(const Presentation& presentation, const BlockReadLosses& losses);
 

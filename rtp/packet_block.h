@@ -1,6 +1,7 @@
 // An immutable run of finished RTP packets of one stream, laid end to end, with its index.
 //
-// A block holds the access units whose decoding time lies in one stretch of kBlockDuration. Every
+// A block holds the access units whose decoding time lies in one stretch of kBlockDuration
+// (or kGrowingBlockDuration). Every
 // viewer of the file sends from the same bytes. Packets of one access unit are contiguous and equal
 // in length but for the last, so that a run of them is one iovec and one GSO train.
 //
@@ -21,6 +22,8 @@ namespace millrace {
 inline constexpr std::size_t kRtpHeaderBytes = 12;
 // Media time covered by a block: about one reference and one look-up a second per viewer.
 inline constexpr Duration kBlockDuration = 1s;
+// The same of a file that is still being written, which has its blocks once they are whole.
+inline constexpr Duration kGrowingBlockDuration = 200ms;
 // Two gigabits a second; a file that claims more is damaged, and must not take the memory of all.
 inline constexpr std::size_t kBlockBytesMax = std::size_t{256} << 20;
 
@@ -45,7 +48,7 @@ class PacketBlock {
 
   // Of packet 0; the others count up from it.
   std::uint16_t first_sequence() const { return first_sequence_; }
-  // Media time (npt) at which the block begins: its number times kBlockDuration.
+  // Media time (npt) at which the block begins: its number times their duration.
   Duration start() const { return start_; }
   std::span<const PacketEntry> packets() const { return packets_; }
   const std::uint8_t* bytes() const { return bytes_.get(); }

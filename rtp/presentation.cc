@@ -68,8 +68,9 @@ std::string_view Presentation::file() const { return SplitAssetName(path).path; 
 std::size_t Presentation::packet_bytes() const { return SplitAssetName(path).packet_bytes; }
 
 std::uint32_t Presentation::block_count() const {
+  if (growing()) return UINT32_MAX;
   if (duration <= Duration::zero()) return 1;
-  const std::int64_t blocks = (duration.count() - 1) / kBlockDuration.count() + 1;
+  const std::int64_t blocks = (duration.count() - 1) / block_duration.count() + 1;
   return static_cast<std::uint32_t>(std::min<std::int64_t>(blocks, UINT32_MAX));
 }
 
@@ -91,6 +92,11 @@ Presentation MakePresentation(std::string path, const AssetIdentity& identity, s
   presentation.title = info.title;
   presentation.duration = info.duration;
   presentation.random_access = info.random_access;
+  if (info.growing) {
+    presentation.block_duration = kGrowingBlockDuration;
+    presentation.growing_end = std::make_shared<GrowingEnd>();
+    presentation.growing_end->Extend(info.duration);
+  }
   presentation.streams.reserve(info.tracks.size());
   for (const Track& track : info.tracks) {
     const auto static_type = PayloadFormatOf(track.codec).static_type;

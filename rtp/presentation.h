@@ -8,7 +8,9 @@
 // Shard: immutable after construction, shared by all.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +19,7 @@
 #include "core/random.h"
 #include "media/demuxer.h"
 #include "media/track.h"
+#include "rtp/packet_block.h"
 
 namespace millrace {
 
@@ -28,14 +31,33 @@ struct RtpStream {
   std::uint32_t first_timestamp = 0;  // of npt 0
 };
 
+// How far a file that is still being written is known to go.
+class GrowingEnd {
+ public:
+  Duration get() const { return Duration(end_.load(std::memory_order_relaxed)); }
+  // Any thread; it never goes back.
+  void Extend(Duration end) {
+    Duration::rep known = end_.load(std::memory_order_relaxed);
+    while (known < end.count() && !end_.compare_exchange_weak(known, end.count())) {
+    }
+  }
+
+ private:
+  std::atomic<Duration::rep> end_{0};
+};
+
 struct Presentation {
   std::string path;        // its AssetName
   AssetIdentity identity;  // a changed file makes a new presentation
   std::uint64_t id = 0;    // process-wide, never reused: the cache's key
   std::string title;       // see MediaInfo
   std::vector<RtpStream> streams;
-  Duration duration{};
+  Duration duration{};                  // as of opening
   std::vector<Duration> random_access;  // see MediaInfo
+  Duration block_duration = kBlockDuration;
+  // Null: the file is whole. Else it was still being written when it was opened: the presentation
+  // goes on as it grows, and its last block tells that it is the last.
+  std::shared_ptr<GrowingEnd> growing_end;
   // SDP o= fields (RFC 8866 section 5.2): the same for the same path and file, in every process.
   std::uint64_t sdp_session_id = 0;
   std::uint64_t sdp_version = 0;
@@ -44,8 +66,11 @@ struct Presentation {
   std::string_view file() const;
   // What no packet may exceed; 0: the usual.
   std::size_t packet_bytes() const;
-  // Number of blocks of each stream, at least 1.
+  // Number of blocks of each stream, at least 1; of a growing file, as many as there can be.
   std::uint32_t block_count() const;
+  bool growing() const { return growing_end != nullptr; }
+  // Where the media ends, as far as is known.
+  Duration end() const { return growing() ? growing_end->get() : duration; }
   // Index of the stream that decides where decoding can start: the first of video, or else of
   // audio, or else of what there is.
   std::size_t lead_stream() const;

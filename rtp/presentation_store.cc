@@ -159,8 +159,15 @@ absl::StatusOr<PresentationRef> PresentationStore::Look(Entry* entry) {
   absl::StatusOr<AssetIdentity> identity = readers_.Identify(entry->path);
   if (!identity.ok()) return identity.status();
   // Identity is older than content: should the file change in between, the next look notices.
-  if (entry->presentation != nullptr && entry->presentation->identity == *identity) {
-    return entry->presentation;
+  if (const PresentationRef& known = entry->presentation; known != nullptr) {
+    const bool same = known->identity == *identity;
+    if (!known->growing() && same) return known;
+    const bool may_grow = known->growing() && readers_.WrittenLately(*identity);
+    if (may_grow && same) return known;
+    if (may_grow && identity->HasGrownFrom(known->identity)) {
+      readers_.FindEnd(known);
+      return known;
+    }
   }
   return OpenFile(entry->path, *identity);
 }

@@ -5,7 +5,7 @@
 // job compares the file's identity with the known one, opens it if it is new or changed, and hands
 // the presentation to every shard that asked. The demuxer that told the tracks goes on to read the
 // first blocks. A changed file makes a new presentation; the old one lives as long as sessions hold
-// it.
+// it. One that only grows does not, until it is whole.
 //
 // Shard: PresentationStore is shared and locks; a PresentationClient belongs to one shard.
 // Limits: kPresentationsMax kept; the least recently used one that nobody holds goes first.

@@ -54,6 +54,8 @@ class SenderObserver {
   // Media time beyond which a sender must not be ahead of its session's others: asked only by one
   // on a clock of `in_step`.
   virtual Duration FurthestInStep() const { return Duration::max(); }
+  // What the sender is to send next was written so late that all of its session is due later.
+  virtual void OnSenderDelayed(Sender*, Duration) {}
   // The media cannot be read any more. From the mailbox.
   virtual void OnSenderFailed(Sender* sender, const absl::Status& status) = 0;
 };

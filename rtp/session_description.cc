@@ -71,13 +71,13 @@ std::string ControlName(std::size_t index) { return absl::StrCat("trackID=", ind
 std::string DescribePresentation(const Presentation& presentation, const Endpoint& server,
                                  const PresentationView& view) {
   const std::string_view path = presentation.file();
-  std::string sdp =
-      SessionSection(presentation.sdp_session_id, presentation.sdp_version, server,
-                     presentation.title.empty() ? path.substr(path.rfind('/') + 1)
-                                                : std::string_view(presentation.title),
-                     view.live      ? "npt=now-"
-                     : view.endless ? "npt=0-"
-                                    : RangeText(presentation.duration - view.start));
+  std::string sdp = SessionSection(
+      presentation.sdp_session_id, presentation.sdp_version, server,
+      presentation.title.empty() ? path.substr(path.rfind('/') + 1)
+                                 : std::string_view(presentation.title),
+      view.live                                ? "npt=now-"
+      : view.endless || presentation.growing() ? "npt=0-"
+                                               : RangeText(presentation.duration - view.start));
   for (std::size_t i = 0; i < presentation.streams.size(); ++i) {
     AppendMediaSection(presentation.streams[i],
                        absl::StrCat(view.control_prefix, ControlName(i), view.control_suffix),

@@ -1,13 +1,15 @@
 #include "rtp/start_resolver.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 namespace millrace {
 namespace {
 
 std::uint32_t BlockAt(const Presentation& presentation, Duration time) {
-  const auto number = static_cast<std::uint64_t>(std::max(time, Duration(0s)) / kBlockDuration);
+  const auto number =
+      static_cast<std::uint64_t>(std::max(time, Duration(0s)) / presentation.block_duration);
   return static_cast<std::uint32_t>(
       std::min<std::uint64_t>(number, presentation.block_count() - 1));
 }
@@ -108,6 +110,22 @@ void StartResolver::FindOthers(const BlockRef& block) {
   }
 }
 
+// The block is not written yet. Who leads starts before it; the others wait for it there.
+void StartResolver::GoBackFromEdge() {
+  if (phase_ == Phase::kLead && number_ > 0) {
+    --number_;
+    return;
+  }
+  if (phase_ == Phase::kLead) range_start_ = 0s;
+  for (std::size_t s = 0; s < streams_.size(); ++s) {
+    if (phase_ == Phase::kOthers && s == lead_) continue;
+    const Track& track = presentation_->streams[streams_[s]].track;
+    points_[s] = {BlockRef(), number_, 0, track.ClockFromDuration(range_start_)};
+    if (number_ == 0) points_[s].min_pts = std::numeric_limits<std::int64_t>::min();
+  }
+  phase_ = Phase::kDone;
+}
+
 void StartResolver::StartAtBeginning(const BlockRef& block) {
   range_start_ = 0s;
   for (StartPoint& point : points_) point = {block, 0, 0};
@@ -119,6 +137,11 @@ void StartResolver::OnBlock(BlockRef block) {
 }
 
 void StartResolver::OnBlockFailed(const absl::Status& status) {
+  if (absl::IsUnavailable(status)) {
+    GoBackFromEdge();
+    if (Step()) observer_->OnStartResolved(absl::OkStatus());
+    return;
+  }
   Abandon();
   observer_->OnStartResolved(status);
 }

@@ -3,7 +3,8 @@
 //
 // Blocks are looked at from the wanted time backwards (or straight from the presentation's table of
 // random access points); those it needs are those the viewer will play, so nothing is loaded in
-// vain.
+// vain. Of a growing file the block of the wanted time may not be there yet: the one before it is
+// looked at instead.
 //
 // Shard: home's only.
 #pragma once
@@ -53,6 +54,7 @@ class StartResolver : private BlockWaiter {
   bool FindLead(const BlockRef& block);
   void FindOthers(const BlockRef& block);
   void StartAtBeginning(const BlockRef& block);
+  void GoBackFromEdge();
 
   BlockClient* const blocks_;
   Observer* const observer_;

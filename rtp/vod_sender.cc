@@ -15,6 +15,8 @@ constexpr Duration kReorderMargin = 200ms;
 // How long before its first packet could be due a block is asked for, where the one before it held
 // nothing: time to load it, and some in which there is nothing either.
 constexpr Duration kLookAhead = 2s;
+// Between looks at whether a growing file has grown.
+constexpr Duration kEdgeLook = 100ms;
 // Between looks of a sender that is ahead of its session's others.
 constexpr Duration kStepWait = 8ms;
 
@@ -73,6 +75,7 @@ void VodSender::Stop() {
   if (waiting()) context_->blocks->Cancel(this);
   block_.Reset();       // a paused viewer holds no memory
   prefetched_ = false;  // and what was fetched for him may be gone when he comes back
+  waits_for_more_ = false;
   state_ = State::kStopped;
 }
 
@@ -146,7 +149,7 @@ std::optional<Duration> VodSender::next_due() const {
 
 Duration VodSender::reached() const {
   const bool backwards = clock_.scale < 0;
-  return next_due().value_or((number_ + (backwards ? 1 : 0)) * kBlockDuration + turn_shift_);
+  return next_due().value_or(BlockStart(number_ + (backwards ? 1 : 0)) + turn_shift_);
 }
 
 std::optional<Duration> VodSender::max_shown() const {
@@ -226,6 +229,14 @@ bool VodSender::SettleOnKey(const PacketBlock& block) {
   return false;
 }
 
+// What had to be waited for goes out as if it had been due when it came.
+void VodSender::FindDelay() {
+  if (!waits_for_more_ || !next_due()) return;
+  waits_for_more_ = false;
+  const Duration late = context_->pacer->swept_until() - clock_.DueAt(*next_due());
+  if (late > 0s && !clock_.in_step) observer_->OnSenderDelayed(this, late);
+}
+
 void VodSender::MoveToBlock(std::uint32_t number) {
   number_ = number;
   index_ = 0;
@@ -240,11 +251,11 @@ void VodSender::HoldBackHere() {
 }
 
 bool VodSender::BeyondEnd() const {
-  return clock_.end && !clock_.keys_only() && number_ * kBlockDuration >= *clock_.end;
+  return clock_.end && !clock_.keys_only() && BlockStart(number_) >= *clock_.end;
 }
 
 bool VodSender::MayLookAhead() {
-  const Instant when = clock_.DueAt(number_ * kBlockDuration + turn_shift_) - kLookAhead;
+  const Instant when = clock_.DueAt(BlockStart(number_) + turn_shift_) - kLookAhead;
   if (when <= context_->pacer->swept_until()) return true;
   context_->pacer->Schedule(this, when);
   return false;
@@ -253,7 +264,7 @@ bool VodSender::MayLookAhead() {
 std::uint32_t VodSender::BlockOf(std::int64_t pts) const {
   Duration time = rtp_stream().track.DurationFromClock(pts);
   if (clock_.scale > 0) time -= kReorderMargin;
-  const auto number = std::max(time, Duration(0s)) / kBlockDuration;
+  const auto number = std::max(time, Duration(0s)) / presentation_->block_duration;
   return static_cast<std::uint32_t>(
       std::min<std::int64_t>(number, presentation_->block_count() - 1));
 }
@@ -284,6 +295,7 @@ bool VodSender::Settle() {
       block_ = context_->blocks->Acquire(presentation_, number_, this);
       if (!block_) return false;
       context_->counters->blocks_acquired.Add();
+      FindDelay();
     }
     const PacketBlock& block = block_->streams[stream()];
     if (clock_.keys_only()) {
@@ -394,6 +406,7 @@ void VodSender::OnBlock(BlockRef block) {
   block_ = std::move(block);
   context_->counters->blocks_acquired.Add();
   FixNumbering(block_->streams[stream()]);
+  FindDelay();
   if (!clock_.in_step && next_due() && clock_.DueAt(*next_due()) < context_->pacer->swept_until()) {
     context_->counters->viewers_late.Add();
   }
@@ -401,6 +414,13 @@ void VodSender::OnBlock(BlockRef block) {
 }
 
 void VodSender::OnBlockFailed(const absl::Status& status) {
+  if (absl::IsUnavailable(status)) {
+    waits_for_more_ = true;
+    // All who wait look at the same time, so that they wait for one load.
+    const Instant now = context_->pacer->swept_until();
+    context_->pacer->Schedule(this, now - now.time_since_epoch() % kEdgeLook + kEdgeLook);
+    return;
+  }
   observer_->OnSenderFailed(this, status);
 }
 

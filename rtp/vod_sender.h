@@ -3,7 +3,8 @@
 // The way of the data: Start puts the cursor at a packet; from there it runs on the viewer's clock.
 // Half-way through a block the next one is asked for. A clock that is not of normal speed changes
 // what is sent (key frames only, when it is faster than normal or runs backwards) and the
-// timestamps; one that turns goes on at the start of the media for ever.
+// timestamps; one that turns goes on at the start of the media for ever. Where a growing file ends
+// for now the cursor waits, and the clock of the session with it.
 //
 // Shard: home's only.
 // Invariants
@@ -90,6 +91,8 @@ class VodSender : public Sender, private BlockWaiter {
   // The end of the range changes while playing. When the end that was has already held packets back
   // (frames are sent in decoding order), it is met first, lest any is lost or sent twice.
   void set_end(std::optional<Duration> end);
+  // The media was not there in time: what follows is due so much later.
+  void Delay(Duration by) { clock_.epoch += by; }
   // After a BYE the stream needs a new SSRC (RFC 3550 section 6.6): the next Start uses it.
   void ChangeSsrc(std::uint32_t ssrc);
 
@@ -127,7 +130,9 @@ class VodSender : public Sender, private BlockWaiter {
   // Instead of it where only key frames are sent; moves to other blocks, of which none may be here
   // then.
   bool SettleOnKey(const PacketBlock& block);
+  void FindDelay();
   void MoveToBlock(std::uint32_t number);
+  Duration BlockStart(std::uint32_t number) const { return number * presentation_->block_duration; }
   std::uint32_t BlockOf(std::int64_t pts) const;
   // Whether the clock is near enough to the block that is to be asked for; else it looks again when
   // it is. Where key frames, or a stream's units, are few, nobody runs through the whole file.
@@ -171,6 +176,7 @@ class VodSender : public Sender, private BlockWaiter {
   std::int64_t wanted_key_ = 0;   // the next key frame is at or beyond this time
   bool numbering_fixed_ = false;  // next_sequence_ is decided
   bool prefetched_ = false;       // the block after this one has been asked for
+  bool waits_for_more_ = false;   // the block to send from was not written yet
   std::uint32_t timestamp_offset_ = 0;
   std::uint32_t ssrc_ = 0;  // 0: the stream's own
 };

@@ -73,12 +73,16 @@ bool IsUnitOf(RangeUnit unit, const Presentation& presentation) {
 }
 
 // False: the range cannot be played. An end that is the media's is left out, for it is said with
-// BYE.
+// BYE. What lies beyond the end of a growing file is still to come.
 bool FitRange(const VodSession& session, VodSession::PlayRequest* request) {
   const bool backwards = session.ScaleFor(*request) < 0;
   const Duration duration = session.duration();
-  if (request->start && *request->start > duration) return false;
-  if (request->end && *request->end >= duration && !backwards) request->end.reset();
+  if (session.presentation().growing()) {
+    if (request->start) request->start = std::min(*request->start, duration);
+  } else {
+    if (request->start && *request->start > duration) return false;
+    if (request->end && *request->end >= duration && !backwards) request->end.reset();
+  }
   if (!request->end) return true;
   if (request->start) {
     return backwards ? *request->end <= *request->start : *request->end >= *request->start;
@@ -364,7 +368,7 @@ void RequestHandler::Describe(Exchange& x) {
     description = DescribeLive(*described.description, x.live->sdp_session_id(), described.version,
                                x.local, described.sets);
   } else {
-    if (x.meaning->wish.start > x.presentation->duration) return Respond(x, 457);
+    if (x.meaning->wish.start > x.presentation->end()) return Respond(x, 457);
     description = DescribeFile(x, base_url);
   }
   Answer answer(server_, x, 200);
@@ -441,6 +445,7 @@ void RequestHandler::PlayFile(Exchange& x, VodSession& session) {
       return Respond(x, 456);
     }
     request.start = range->start;
+    if (range->from_now && session.presentation().growing()) request.start = session.duration();
     request.end = range->end;
   }
   if (const HeaderField* field = x.message.Find(HeaderId::kScale)) {
@@ -529,7 +534,8 @@ bool RequestHandler::PauseFile(Exchange& x, VodSession& session) {
   const auto range = ParseRange(field->value);
   if (!range || range->unit != RangeUnit::kNpt || !range->start || session.endless()) return false;
   const Duration at = *range->start, here = session.Position();
-  if (at > session.duration() || (session.scale() > 0 ? at < here : at > here)) return false;
+  const bool beyond = at > session.duration() && !session.presentation().growing();
+  if (beyond || (session.scale() > 0 ? at < here : at > here)) return false;
   if (session.state() == Session::State::kPlaying) session.PauseAt(at);
   return true;
 }

@@ -28,6 +28,10 @@ constexpr Duration kDownloadLateMax = 60s;
 // What is shorter is not worth looping.
 constexpr Duration kTurnMin = 100ms;
 
+bool CanTurn(const Presentation& presentation) {
+  return presentation.duration >= kTurnMin && !presentation.growing();
+}
+
 VodSender& Vod(const PlaySession::Setup& setup) { return static_cast<VodSender&>(*setup.sender); }
 
 }  // namespace
@@ -38,9 +42,9 @@ VodSession::VodSession(SessionHandle self, SessionHost* host, const SessionId& i
     : PlaySession(self, host, id, peer, owner),
       path_(std::move(path)),
       presentation_(std::move(presentation)),
-      loops_(meaning.wish.loop && presentation_->duration >= kTurnMin),
-      channel_(presentation_->duration >= kTurnMin ? meaning.channel : std::nullopt),
-      origin_(std::min(meaning.wish.start, presentation_->duration)),
+      loops_(meaning.wish.loop && CanTurn(*presentation_)),
+      channel_(CanTurn(*presentation_) ? meaning.channel : std::nullopt),
+      origin_(std::min(meaning.wish.start, presentation_->end())),
       origin_resolved_(origin_ == 0s),
       position_(origin_) {}
 
@@ -321,6 +325,12 @@ void VodSession::OnEndTimer(Instant) {
   clock_.end = std::nullopt;  // what follows a range that was played to its end is open
 }
 
+// All wait together, so that they stay in sync.
+void VodSession::OnSenderDelayed(Sender*, Duration by) {
+  clock_.epoch += by;
+  for (const Setup& setup : setups_) Vod(setup).Delay(by);
+}
+
 void VodSession::OnSenderFailed(Sender* sender, const absl::Status& status) {
   // All viewers of a file fail alike.
   thread_local LogLimiter limiter(5);
@@ -360,8 +370,9 @@ void VodSession::AppendRange(RangeUnit unit, std::string* out) const {
     return;
   }
   const Duration start = Npt(range_start_);
+  const bool open = clock_.turn > 0s || (presentation_->growing() && !clock_.end);
   const auto end =
-      clock_.turn > 0s ? std::nullopt : std::optional(std::max(range_end() - origin_, Duration(0)));
+      open ? std::nullopt : std::optional(std::max(range_end() - origin_, Duration(0)));
   if (unit == RangeUnit::kSmpte30Drop || unit == RangeUnit::kSmpte25) {
     AppendSmpteRange(out, unit, start, end);
   } else {

@@ -58,7 +58,7 @@ class VodSession final : public PlaySession, private StartResolver::Observer {
   const Presentation& presentation() const { return *presentation_; }
   // The viewer's npt where it stands, and at the end of the media.
   Duration Position() const { return Npt(MediaPosition()); }
-  Duration duration() const { return presentation_->duration - (loops_ ? Duration(0) : origin_); }
+  Duration duration() const { return presentation_->end() - (loops_ ? Duration(0) : origin_); }
   // The scale at which that request would be played.
   double ScaleFor(const PlayRequest& request) const;
   bool is_channel() const { return channel_.has_value(); }
@@ -90,12 +90,13 @@ class VodSession final : public PlaySession, private StartResolver::Observer {
   void EndAgainIfAllEnded();
   void LookAfterLateness(Instant now) override;
   Duration FurthestInStep() const override;
+  void OnSenderDelayed(Sender* sender, Duration by) override;
   void OnSenderFailed(Sender* sender, const absl::Status& status) override;
   void OnStartResolved(const absl::Status& status) override;
   void OnEndTimer(Instant now);
 
   Duration range_end() const {
-    return clock_.end.value_or(clock_.scale < 0 ? origin_ : presentation_->duration);
+    return clock_.end.value_or(clock_.scale < 0 ? origin_ : presentation_->end());
   }
   // Media time where it stands; beyond the media's length after a turn.
   Duration MediaPosition() const;

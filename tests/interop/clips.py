@@ -3,6 +3,7 @@ import fcntl
 import hashlib
 import json
 import os
+import time
 
 import interop
 
@@ -72,6 +73,9 @@ def make(folder, names=None, recipes=None):
                          for word in recipe]
             part = os.path.join(folder, "part-" + name)  # the ending chooses the container
             interop.tool("ffmpeg", "-nostdin", "-loglevel", "error", "-y", *arguments, part)
+            # What was written to just now would seem to be growing.
+            hour_ago = time.time() - 3600
+            os.utime(part, (hour_ago, hour_ago))
             os.rename(part, path)
     return clips
 

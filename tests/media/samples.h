@@ -5,8 +5,10 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -216,6 +218,12 @@ inline const std::map<std::string, Recipe>& Recipes() {
   return recipes;
 }
 
+// What was written to just now seems to be growing.
+inline void MakeOld(const std::string& path) {
+  const auto hour_ago = std::filesystem::file_time_type::clock::now() - std::chrono::hours(1);
+  std::filesystem::last_write_time(path, hour_ago);
+}
+
 inline std::string Sample(const std::string& name);
 inline std::vector<std::uint8_t> ReadWhole(const std::string& path);
 
@@ -229,6 +237,7 @@ inline std::string KlvSample(const std::string& name) {
   std::ofstream(unfinished, std::ios::binary)
       .write(reinterpret_cast<const char*>(bytes.data()),
              static_cast<std::streamsize>(bytes.size()));
+  MakeOld(unfinished);
   std::filesystem::rename(unfinished, path);
   return path;
 }
@@ -262,6 +271,7 @@ inline std::string Sample(const std::string& name) {
     ADD_FAILURE() << command << "\n" << said;
     return "";
   }
+  MakeOld(unfinished);
   std::filesystem::rename(unfinished, path, error);
   return error ? "" : path;
 }
@@ -285,6 +295,8 @@ inline absl::StatusOr<std::unique_ptr<Demuxer>> OpenBytes(const std::vector<std:
     if (fd >= 0) close(fd);
     return absl::InternalError("memfd");
   }
+  constexpr timespec kLongAgo[2] = {{1, 0}, {1, 0}};
+  futimens(fd, kLongAgo);
   return OpenFfmpegDemuxer(fd, name, view);
 }
 

@@ -13,12 +13,27 @@ namespace {
 class SyntheticDemuxer final : public Demuxer {
  public:
   SyntheticDemuxer(std::shared_ptr<const SyntheticMedia> media,
-                   std::shared_ptr<const absl::Status> read_status)
+                   std::shared_ptr<const absl::Status> read_status,
+                   std::shared_ptr<const Duration> shown)
       : media_(std::move(media)),
         read_status_(std::move(read_status)),
-        next_(media_->info().tracks.size(), 0) {}
+        shown_(std::move(shown)),
+        info_(media_->info()),
+        next_(media_->info().tracks.size(), 0) {
+    Grow().IgnoreError();
+    if (!info_.growing) return;
+    info_.random_access.clear();
+    info_.duration = end_;
+  }
 
-  const MediaInfo& info() const override { return media_->info(); }
+  const MediaInfo& info() const override { return info_; }
+  absl::StatusOr<bool> Grow() override {
+    const bool more = *shown_ != end_;
+    end_ = *shown_;
+    info_.growing = end_ < media_->info().duration;
+    return more;
+  }
+  Duration FindEnd() override { return std::min(end_, media_->info().duration); }
 
   // As containers do it: back to the key frame at or before `time`, and the audio that lies there.
   absl::Status Seek(Duration time) override {
@@ -42,7 +57,7 @@ class SyntheticDemuxer final : public Demuxer {
       if (next_[t] >= media_->unit_count(t)) continue;
       if (track == next_.size() || DtsTime(t) < DtsTime(track)) track = t;
     }
-    if (track == next_.size()) return false;
+    if (track == next_.size() || (info_.growing && DtsTime(track) >= end_)) return false;
     const std::size_t number = next_[track]++;
     const SyntheticMedia::Unit u = media_->Describe(track, number);
     data_ = media_->Data(track, number);
@@ -62,6 +77,9 @@ class SyntheticDemuxer final : public Demuxer {
 
   const std::shared_ptr<const SyntheticMedia> media_;
   const std::shared_ptr<const absl::Status> read_status_;
+  const std::shared_ptr<const Duration> shown_;
+  Duration end_{};  // what was shown at the last Grow
+  MediaInfo info_;
   std::vector<std::size_t> next_;  // unit number per track
   Bytes data_;
 };
@@ -91,6 +109,21 @@ void SyntheticLibrary::Touch(const std::string& path) {
 
 void SyntheticLibrary::Remove(const std::string& path) { entries_.erase(path); }
 
+void SyntheticLibrary::ShowUntil(const std::string& path, Duration end) {
+  Entry& entry = entries_.at(path);
+  if (*entry.shown != Duration::max()) ++entry.identity.size;
+  ++entry.identity.modified_ns;
+  *entry.shown = end;
+}
+
+bool SyntheticLibrary::WrittenLately(const AssetIdentity& identity) const {
+  return std::ranges::any_of(entries_, [&](const auto& named) {
+    const Entry& entry = named.second;
+    return entry.identity.inode == identity.inode && entry.media != nullptr &&
+           *entry.shown < entry.media->info().duration;
+  });
+}
+
 void SyntheticLibrary::FailOpen(const std::string& path, const absl::Status& status) {
   entries_[path].open_status = status;
 }
@@ -112,7 +145,8 @@ absl::StatusOr<std::unique_ptr<Demuxer>> SyntheticLibrary::Open(std::string_view
   const auto entry = Look(path);
   if (!entry.ok()) return entry.status();
   ++opens_;
-  return std::make_unique<SyntheticDemuxer>((*entry)->media, (*entry)->read_status);
+  return std::make_unique<SyntheticDemuxer>((*entry)->media, (*entry)->read_status,
+                                            (*entry)->shown);
 }
 
 absl::StatusOr<AssetIdentity> SyntheticLibrary::Identify(std::string_view path) {

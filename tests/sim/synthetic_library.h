@@ -22,6 +22,9 @@ class SyntheticLibrary final : public Library {
   // Another identity with the same content: a new modification time.
   void Touch(const std::string& path);
   void Remove(const std::string& path);
+  // What is open shows units before `end` (by decoding time) only, as a file that is being written;
+  // until the whole of the asset is there, more may come.
+  void ShowUntil(const std::string& path, Duration end);
   // Open and Identify of `path` give `status` until it is OK again.
   void FailOpen(const std::string& path, const absl::Status& status);
   // Seek and Next of `path`, of open demuxers too, give `status` until it is OK again.
@@ -29,6 +32,7 @@ class SyntheticLibrary final : public Library {
 
   absl::StatusOr<std::unique_ptr<Demuxer>> Open(std::string_view path) override;
   absl::StatusOr<AssetIdentity> Identify(std::string_view path) override;
+  bool WrittenLately(const AssetIdentity& identity) const override;
 
   std::uint64_t opens() const { return opens_; }
 
@@ -38,6 +42,7 @@ class SyntheticLibrary final : public Library {
     AssetIdentity identity;
     absl::Status open_status;
     std::shared_ptr<absl::Status> read_status = std::make_shared<absl::Status>();
+    std::shared_ptr<Duration> shown = std::make_shared<Duration>(Duration::max());
   };
   absl::StatusOr<const Entry*> Look(std::string_view path) const;
 
