@@ -150,12 +150,12 @@ class FolderWalk {
 }  // namespace
 
 bool HasServedExtension(std::string_view path) {
-  constexpr std::array<std::string_view, 52> kServed = {
+  constexpr std::array<std::string_view, 54> kServed = {
       "mp4",  "mov",  "m4v", "m4a", "3gp", "3g2",  "mkv",   "mka",  "webm", "ts",  "m2ts",
       "mts",  "m2t",  "flv", "ogg", "oga", "opus", "264",   "h264", "26l",  "265", "h265",
       "hevc", "aac",  "mp3", "mp2", "ac3", "wav",  "w64",   "aif",  "aiff", "au",  "m3u",
       "m3u8", "eac3", "ec3", "amr", "awb", "mpg",  "mpeg",  "vob",  "avi",  "ogv", "dv",
-      "mj2",  "asf",  "m4e", "mpv", "m2v", "m1v",  "mjpeg", "mjpg"};
+      "mj2",  "asf",  "m4e", "mpv", "m2v", "m1v",  "mjpeg", "mjpg", "loas", "latm"};
   const std::size_t dot = path.rfind('.');
   if (dot == path.npos || path.find('/', dot) != path.npos) return false;
   const std::string extension = absl::AsciiStrToLower(std::string(path.substr(dot + 1)));

@@ -7,6 +7,7 @@
 #include "media/jpeg2000_image.h"
 #include "media/jpeg_image.h"
 #include "media/klv.h"
+#include "media/latm.h"
 #include "media/opus_packet.h"
 #include "media/start_code.h"
 #include "media/xiph_headers.h"
@@ -120,6 +121,7 @@ bool TrackProbe::configured() const {
     case Codec::kH265:
       return !track_.sps.empty() && !track_.pps.empty();
     case Codec::kAac:
+    case Codec::kAacLatm:
     case Codec::kMpeg4Video:
     case Codec::kTheora:
     case Codec::kDv:
@@ -194,6 +196,12 @@ void TrackProbe::LearnFromBytes(ByteSpan bytes) {
         adts_ = configured();
       }
       return;
+    case Codec::kAacLatm:
+      if (LoasFrameBytes(bytes)) {
+        const auto element = ParseLatm(bytes.subspan(kLoasHeaderBytes));
+        if (element && element->config) SetAacConfig(element->config->bytes());
+      }
+      return;
     case Codec::kDv: {
       if (ReadDvFormat(bytes) == nullptr) return;
       const ByteSpan head = bytes.first(kDvHeadBytes);
@@ -263,6 +271,11 @@ bool ContainerTrack::MakeAudio(const ContainerPacket& packet, AccessUnit* unit) 
       return false;
     }
     unit->data = unit->data.first(header->frame_bytes).subspan(header->header_bytes);
+  }
+  if (codec_ == Codec::kAacLatm) {
+    const std::optional<std::size_t> bytes = LoasFrameBytes(unit->data);
+    if (!bytes || *bytes > unit->data.size()) return false;
+    unit->data = unit->data.first(*bytes).subspan(kLoasHeaderBytes);
   }
   if (codec_ == Codec::kEac3 && IsFurtherProgram(unit->data)) {
     if (!last_pts_) return false;

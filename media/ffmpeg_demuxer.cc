@@ -65,6 +65,7 @@ std::optional<Codec> BareCodec(const AVFormatContext& opened) {
   if (format == "m4v") return Codec::kMpeg4Video;
   if (format == "mpegvideo") return Codec::kMpegVideo;
   if (format == "aac") return Codec::kAac;
+  if (format == "loas") return Codec::kAacLatm;
   if (format == "mp3") return Codec::kMpegAudio;
   if (format == "ac3") return Codec::kAc3;
   if (format == "eac3") return Codec::kEac3;

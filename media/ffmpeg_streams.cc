@@ -87,6 +87,8 @@ std::optional<Codec> ServedCodec(const AVStream& stream) {
       return Codec::kDv;
     case AV_CODEC_ID_AAC:
       return Codec::kAac;
+    case AV_CODEC_ID_AAC_LATM:
+      return Codec::kAacLatm;
     case AV_CODEC_ID_MP1:
     case AV_CODEC_ID_MP2:
     case AV_CODEC_ID_MP3:

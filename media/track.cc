@@ -79,6 +79,8 @@ std::string_view CodecName(Codec codec) {
       return "G.726";
     case Codec::kSpeex:
       return "Speex";
+    case Codec::kAacLatm:
+      return "AAC in LATM";
     case Codec::kT140:
       return "T.140 text";
     case Codec::kKlv:

@@ -39,6 +39,7 @@ enum class Codec {
   kG722,
   kG726,
   kSpeex,
+  kAacLatm,
   kT140,  // text
   kKlv,   // SMPTE 336M metadata
 };
@@ -83,11 +84,11 @@ struct Track {
   bool little_endian = false;      // linear PCM, G.726: in the file, whatever it is in packets
 
   // What a decoder needs to begin, as the codec's mapping to MP4 or Matroska has it. AAC:
-  // AudioSpecificConfig (ISO 14496-3 section 1.6.2.1). MPEG-4 video: the headers down to the video
-  // object layer's (ISO 14496-2 section 6.2). Vorbis: the three header packets, laced: 2, the first
-  // two's sizes in bytes of up to 255, then the packets; Theora: as Vorbis. DV: the first 55 DIF
-  // blocks of a frame. JPEG 2000: a picture's bytes up to its first SOT marker and that marker's
-  // length, included. G.726: a byte, the bits of a code word.
+  // AudioSpecificConfig (ISO 14496-3 section 1.6.2.1), in LATM of just its bits. MPEG-4 video: the
+  // headers down to the video object layer's (ISO 14496-2 section 6.2). Vorbis: the three header
+  // packets, laced: 2, the first two's sizes in bytes of up to 255, then the packets; Theora: as
+  // Vorbis. DV: the first 55 DIF blocks of a frame. JPEG 2000: a picture's bytes up to its first
+  // SOT marker and that marker's length, included. G.726: a byte, the bits of a code word.
   Bytes config;
 
   // Rounds to nearest.

@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "rtp/payload/aac.h"
+#include "rtp/payload/aac_latm.h"
 #include "rtp/payload/ac3.h"
 #include "rtp/payload/amr.h"
 #include "rtp/payload/av1.h"
@@ -80,6 +81,8 @@ const PayloadFormat& PayloadFormatOf(Codec codec) {
       return kG726Format;
     case Codec::kSpeex:
       return kSpeexFormat;
+    case Codec::kAacLatm:
+      return kAacLatmFormat;
     case Codec::kT140:
       return kT140Format;
     case Codec::kKlv:

@@ -109,6 +109,9 @@ FORMATS = {
     "tape.dv": (both([*DV[:-2], "-ac", "2", "-ar", "48000"], []), {"v": "rtpdvdepay"}),
     "j2k.mov": (video(*J2K), {"v": "rtpj2kdepay"}),
     "j2k_420.mkv": (video(*J2K[:4], "-pix_fmt", "yuv420p"), {"v": "rtpj2kdepay"}),
+    "aac.m4a": (audio("-c:a", "aac"), {"a": "rtpmp4gdepay"}),
+    "latm.ts": (["-i", "@aac.m4a", "-c", "copy", "-mpegts_flags", "latm"], {"a": "rtpmp4adepay"}),
+    "bare.loas": (["-i", "@aac.m4a", "-c", "copy", "-f", "latm"], {"a": "rtpmp4adepay"}),
     "linear.wav": (audio("-c:a", "pcm_s16le"), {"a": "rtpL16depay"}),
     "linear_24.wav": (audio("-c:a", "pcm_s24le", rate=48000), {"a": "rtpL24depay"}),
     "linear_8.wav": (audio("-c:a", "pcm_u8", rate=16000, layout="mono"),
@@ -125,12 +128,15 @@ FORMATS = {
     "alaw.au": (audio("-c:a", "pcm_alaw", rate=8000, layout="mono"), {"a": "rtppcmadepay"}),
 }
 
+# In these the frames are wrapped in what is not sent; they are those of another clip.
+SAME_FRAMES = {"latm.ts": "aac.m4a", "bare.loas": "aac.m4a"}
+
 # As they stand on the wire (RFC 3551 section 4.5: network byte order).
 SWAPPED = {"linear.wav": "pcm_s16be", "jpeg_pcm.avi": "pcm_s16be", "linear_24.wav": "pcm_s24be"}
 # Packed the other way in the file: what the words say is compared.
 DECODED = {f"g726_{rate}.wav" for rate in (16, 24, 32, 40)}
 # GStreamer's puts the header packets, which the SDP carries, in front.
-HEADERS_FIRST = {"rtpvorbisdepay", "rtpspeexdepay", "rtptheoradepay"}
+HEADERS_FIRST = {"rtpvorbisdepay", "rtpspeexdepay", "rtptheoradepay", "rtpmp4adepay"}
 
 
 # FFmpeg's depayloaders know nothing of L8 and JPEG 2000.
@@ -140,7 +146,7 @@ NOT_FOR_FFMPEG = {"linear_8.wav", "j2k.mov", "j2k_420.mkv"}
 def media_of(name):
     """Of H.264, which has a test of its own, containers and players differ in the framing; of
     Motion JPEG, players make headers of their own; the sound of a tape is in its frames."""
-    recipe = " ".join(FORMATS[name][0])
+    recipe = " ".join(FORMATS[SAME_FRAMES.get(name, name)][0])
     compared = PICTURE in recipe and "libx264" not in recipe and "mjpeg" not in recipe
     return [medium for medium, there in (("v", compared), ("a", "sine" in recipe
                                                            and not name.endswith(".dv"))) if there]
@@ -234,7 +240,8 @@ def main():
             reference = os.path.join(work, "reference-" + name)
             compared = media_of(name)
             if compared:
-                interop.tool(*copy_to(reference, name, compared, ["-i", path]))
+                source = os.path.join(root, SAME_FRAMES.get(name, name))
+                interop.tool(*copy_to(reference, name, compared, ["-i", source]))
             for transport in ("udp", "tcp"):
                 if compared and name not in NOT_FOR_FFMPEG:
                     checks.add(f"{name} over {transport} with ffmpeg", play_with_ffmpeg, server,

@@ -115,6 +115,9 @@ inline const std::map<std::string, Recipe>& Recipes() {
       {"opengop.264", {"opengop.mp4", "-c copy -an -bsf:v h264_mp4toannexb"}},
       {"raw.h265", {"hevc.mp4", "-c copy -an -bsf:v hevc_mp4toannexb"}},
       {"sound.aac", {"plain.mp4", "-c copy -vn"}},
+      {"latm.ts", {"audio.m4a", "-c copy -mpegts_flags latm"}},
+      {"bare.loas", {"audio.m4a", "-c copy -f latm"}},
+      {"told_once.loas", {"audio.m4a", "-c copy -f latm -smc-interval 65535"}},
       // Long enough that seeking leaves the start behind.
       {"long.mp4", {"plain.mp4", "-c copy", "-stream_loop 4"}},
       {"longfrag.mp4", {"long.mp4", "-c copy -movflags frag_keyframe+empty_moov"}},
