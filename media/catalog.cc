@@ -18,6 +18,7 @@
 #include "media/asset_name.h"
 #include "media/ffmpeg_demuxer.h"
 #include "media/media_file.h"
+#include "media/mp3_adu.h"
 #include "media/playlist.h"
 #include "media/transport_stream_file.h"
 
@@ -208,10 +209,14 @@ absl::StatusOr<std::unique_ptr<Demuxer>> Catalog::Open(std::string_view name) {
   const auto [path, view, packet_bytes] = SplitAssetName(name);
   absl::StatusOr<int> fd = OpenNamed(name);
   if (!fd.ok()) return fd.status();
+  const bool playlist = HasPlaylistExtension(path);
   absl::StatusOr<std::unique_ptr<Demuxer>> demuxer =
-      HasPlaylistExtension(path)      ? OpenPlaylist(*fd, AssetName(path, view))
+      playlist                        ? OpenPlaylist(*fd, AssetName(path, view))
       : view == AssetView::kTransport ? OpenTransportStreamFile(MediaFile(*fd))
                                       : OpenFfmpegDemuxer(*fd, path, view);
+  if (demuxer.ok() && view == AssetView::kRobustAudio && !playlist) {  // its files have been here
+    return WithMp3Adus(*std::move(demuxer));
+  }
   if (demuxer.ok()) return demuxer;
   const absl::Status& why = demuxer.status();
   return absl::Status(why.code(), absl::StrCat(Printable(path), ": ", why.message()));

@@ -176,8 +176,10 @@ void TrackProbe::LearnFromFrame(ByteSpan frame) {
                                                  : track_.codec == Codec::kEac3
                                                      ? ParseEac3Unit(frame)
                                                      : ParseMpegAudio(frame);
-  if (header && header->starts_unit)
-    SetAudio(header->sample_rate, header->channels, header->frame_samples);
+  if (!header || !header->starts_unit) return;
+  if (SetAudio(header->sample_rate, header->channels, header->frame_samples)) {
+    track_.layer = header->layer;
+  }
 }
 
 void TrackProbe::LearnFromBytes(ByteSpan bytes) {

@@ -198,6 +198,7 @@ struct SelfFramed {
     track->clock_rate = RtpClockRate(codec, header.sample_rate);
     track->sample_rate = header.sample_rate;
     track->channels = header.channels;
+    track->layer = header.layer;
     return absl::OkStatus();
   }
 };

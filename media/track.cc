@@ -81,6 +81,8 @@ std::string_view CodecName(Codec codec) {
       return "Speex";
     case Codec::kAacLatm:
       return "AAC in LATM";
+    case Codec::kMp3Adu:
+      return "MP3 in ADUs";
     case Codec::kT140:
       return "T.140 text";
     case Codec::kKlv:
@@ -96,7 +98,7 @@ MediaKind KindOf(Codec codec) {
 }
 
 std::uint32_t RtpClockRate(Codec codec, std::uint32_t sample_rate) {
-  if (codec == Codec::kMpegAudio) return 90000;
+  if (codec == Codec::kMpegAudio || codec == Codec::kMp3Adu) return 90000;
   if (codec == Codec::kOpus) return 48000;
   if (codec == Codec::kG722) return 8000;  // RFC 3551 section 4.5.2
   return sample_rate;

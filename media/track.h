@@ -40,8 +40,9 @@ enum class Codec {
   kG726,
   kSpeex,
   kAacLatm,
-  kT140,  // text
-  kKlv,   // SMPTE 336M metadata
+  kMp3Adu,  // MPEG audio of layer III as application data units
+  kT140,    // text
+  kKlv,     // SMPTE 336M metadata
 };
 enum class MediaKind { kVideo, kAudio, kText, kData };
 
@@ -81,6 +82,7 @@ struct Track {
   std::uint32_t channels = 0;
   std::uint32_t sample_rate = 0;   // Hz; 0: as the clock
   std::uint32_t sample_bytes = 0;  // linear PCM: of one channel's sample, 1 (unsigned), 2 or 3
+  std::uint32_t layer = 0;         // MPEG audio: 1 to 3, 0 unknown
   bool little_endian = false;      // linear PCM, G.726: in the file, whatever it is in packets
 
   // What a decoder needs to begin, as the codec's mapping to MP4 or Matroska has it. AAC:

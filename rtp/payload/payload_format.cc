@@ -19,6 +19,7 @@
 #include "rtp/payload/klv.h"
 #include "rtp/payload/linear_pcm.h"
 #include "rtp/payload/motion_jpeg.h"
+#include "rtp/payload/mp3_adu.h"
 #include "rtp/payload/mpeg4_video.h"
 #include "rtp/payload/mpeg_audio.h"
 #include "rtp/payload/mpeg_ts.h"
@@ -83,6 +84,8 @@ const PayloadFormat& PayloadFormatOf(Codec codec) {
       return kSpeexFormat;
     case Codec::kAacLatm:
       return kAacLatmFormat;
+    case Codec::kMp3Adu:
+      return kMp3AduFormat;
     case Codec::kT140:
       return kT140Format;
     case Codec::kKlv:

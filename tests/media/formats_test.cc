@@ -84,6 +84,11 @@ const std::vector<Expected>& AllExpected() {
       {"latm.ts", {Codec::kAacLatm}, 44100, 1024, false},
       {"bare.loas", {Codec::kAacLatm}, 44100, 1024, false},
       {"told_once.loas", {Codec::kAacLatm}, 44100, 1024, false},
+      {"sound.mp3", {Codec::kMp3Adu}, 90000, 0, false, AssetView::kRobustAudio},
+      {"mp3.flv", {Codec::kH264, Codec::kMp3Adu}, 90000, 0, false, AssetView::kRobustAudio},
+      {"part2.mp4", {Codec::kMpeg4Video, Codec::kMp3Adu}, 90000, 0, false, AssetView::kRobustAudio},
+      {"part2.asf", {Codec::kMpeg4Video, Codec::kMp3Adu}, 90000, 0, false, AssetView::kRobustAudio},
+      {"mpeg2.ts", {Codec::kMpegVideo, Codec::kMpegAudio}, 90000, 0, true, AssetView::kRobustAudio},
       {"h263.3gp", {Codec::kH263, Codec::kAac}, 44100, 1024},
       {"h263p.mov", {Codec::kH263}},
       {"h263.mkv", {Codec::kH263, Codec::kAac}, 44100, 1024},
@@ -144,7 +149,8 @@ INSTANTIATE_TEST_SUITE_P(Samples, EveryFormat, ::testing::ValuesIn(AllExpected()
                          [](const auto& test) {
                            std::string name = test.param.name;
                            std::ranges::replace(name, '.', '_');
-                           return name;
+                           const bool robust = test.param.view == AssetView::kRobustAudio;
+                           return robust ? name + "_robust" : name;
                          });
 
 TEST_P(EveryFormat, IsDescribed) {
@@ -229,9 +235,11 @@ TEST_P(EveryFormat, SeeksTwiceWithoutReading) {
 // In these, a seek leaves the start behind.
 TEST(Formats, SeekInLongFilesToTheSameUnits) {
   if (!HasFfmpeg()) GTEST_SKIP() << "ffmpeg is not installed";
-  for (const char* name : {"long.vob", "long.asf"}) {
+  for (const auto& [name, view] :
+       {std::pair("long.vob", AssetView::kTracks), std::pair("long.asf", AssetView::kTracks),
+        std::pair("long.asf", AssetView::kRobustAudio)}) {
     SCOPED_TRACE(name);
-    auto demuxer = OpenPath(Sample(name));
+    auto demuxer = OpenPath(Sample(name), view);
     ASSERT_TRUE(demuxer.ok()) << demuxer.status();
     EXPECT_NEAR(ToSeconds((*demuxer)->info().duration), 25, 0.3);
     ExpectTheSameUnitsAfterEverySeek(demuxer->get(), 1370ms);

@@ -22,6 +22,7 @@
 
 #include "media/demuxer.h"
 #include "media/ffmpeg_demuxer.h"
+#include "media/mp3_adu.h"
 #include "tests/media/hand_made.h"
 
 namespace millrace {
@@ -274,9 +275,16 @@ inline std::vector<std::uint8_t> ReadWhole(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
+inline absl::StatusOr<std::unique_ptr<Demuxer>> OpenDescriptor(int fd, const std::string& name,
+                                                               AssetView view) {
+  auto demuxer = OpenFfmpegDemuxer(fd, name, view);
+  if (!demuxer.ok() || view != AssetView::kRobustAudio) return demuxer;
+  return WithMp3Adus(*std::move(demuxer));
+}
+
 inline absl::StatusOr<std::unique_ptr<Demuxer>> OpenPath(const std::string& path,
                                                          AssetView view = AssetView::kTracks) {
-  return OpenFfmpegDemuxer(open(path.c_str(), O_RDONLY | O_CLOEXEC), path, view);
+  return OpenDescriptor(open(path.c_str(), O_RDONLY | O_CLOEXEC), path, view);
 }
 
 // Opens bytes as if they were a file of that name.
@@ -288,7 +296,7 @@ inline absl::StatusOr<std::unique_ptr<Demuxer>> OpenBytes(const std::vector<std:
     if (fd >= 0) close(fd);
     return absl::InternalError("memfd");
   }
-  return OpenFfmpegDemuxer(fd, name, view);
+  return OpenDescriptor(fd, name, view);
 }
 
 inline std::uint32_t Adler32(std::span<const std::uint8_t> bytes, std::uint32_t start) {
