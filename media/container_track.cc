@@ -59,6 +59,7 @@ TrackProbe::TrackProbe(Codec codec, const StreamParameters& parameters) {
   switch (codec) {
     case Codec::kH264:
     case Codec::kH265:
+    case Codec::kH266:
       if (!extradata.empty()) ParseVideoExtradata(extradata, &track_);
       break;
     case Codec::kAac:
@@ -119,6 +120,7 @@ bool TrackProbe::configured() const {
   switch (track_.codec) {
     case Codec::kH264:
     case Codec::kH265:
+    case Codec::kH266:
       return !track_.sps.empty() && !track_.pps.empty();
     case Codec::kAac:
     case Codec::kAacLatm:
@@ -187,6 +189,7 @@ void TrackProbe::LearnFromBytes(ByteSpan bytes) {
   switch (track_.codec) {
     case Codec::kH264:
     case Codec::kH265:
+    case Codec::kH266:
       return CollectParameterSets(bytes, track_.nal_length_size, &track_);
     case Codec::kMpeg4Video: {
       const ByteSpan headers = Mpeg4VideoHeaders(bytes);

@@ -375,7 +375,7 @@ std::string ContainerDemuxer::WhyNotServed(const AVStream& stream) const {
     return absl::StrCat(name, " of a kind that RFC 2435 cannot carry: it wants 8 bits, 4:2:0 or ",
                         "4:2:2, standard Huffman tables and at most 2040x2040");
   }
-  const bool has_sets = *codec == Codec::kH264 || *codec == Codec::kH265;
+  const bool has_sets = *codec == Codec::kH264 || *codec == Codec::kH265 || *codec == Codec::kH266;
   return absl::StrCat(name,
                       has_sets ? " without parameter sets" : " without a usable configuration");
 }
@@ -686,6 +686,7 @@ absl::StatusOr<std::unique_ptr<Demuxer>> OpenFfmpegDemuxer(int fd, std::string_v
                ? OpenRawVideo(source->TakeFile(), *codec)
                : OpenFramedAudioFile(source->TakeFile(), *codec, std::move(title));
   }
+  ReadH266Configurations(source->file(), format->get());
   const ContainerKind* const container = ContainerKindOf((*format)->iformat->name);
   if (container == nullptr) return OpenPcmFile(std::move(source), *std::move(format));
   auto demuxer = std::make_unique<ContainerDemuxer>(std::move(source), *std::move(format), name,

@@ -29,6 +29,8 @@ std::string_view CodecName(Codec codec) {
       return "H.264";
     case Codec::kH265:
       return "H.265";
+    case Codec::kH266:
+      return "H.266";
     case Codec::kVp8:
       return "VP8";
     case Codec::kVp9:

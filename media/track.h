@@ -14,6 +14,7 @@ namespace millrace {
 enum class Codec {
   kH264,
   kH265,
+  kH266,
   kVp8,
   kVp9,
   kAv1,
@@ -75,7 +76,7 @@ struct Track {
   FrameRate frame_rate;
   // Length field of each NAL unit in an access unit: 1, 2 or 4 bytes; 0 means Annex B start codes.
   std::uint32_t nal_length_size = 0;
-  // Without start codes, in the container's order. H.265: vps, sps, pps; H.264: sps, pps.
+  // Without start codes, in the container's order. H.265, H.266: vps, sps, pps; H.264: sps, pps.
   std::vector<Bytes> vps, sps, pps;
 
   // Audio.

@@ -15,6 +15,7 @@
 #include "rtp/payload/h263.h"
 #include "rtp/payload/h264.h"
 #include "rtp/payload/h265.h"
+#include "rtp/payload/h266.h"
 #include "rtp/payload/jpeg2000.h"
 #include "rtp/payload/klv.h"
 #include "rtp/payload/linear_pcm.h"
@@ -40,6 +41,8 @@ const PayloadFormat& PayloadFormatOf(Codec codec) {
       return kH264Format;
     case Codec::kH265:
       return kH265Format;
+    case Codec::kH266:
+      return kH266Format;
     case Codec::kVp8:
       return kVp8Format;
     case Codec::kVp9:

@@ -89,6 +89,8 @@ const std::vector<Expected>& AllExpected() {
       {"part2.mp4", {Codec::kMpeg4Video, Codec::kMp3Adu}, 90000, 0, false, AssetView::kRobustAudio},
       {"part2.asf", {Codec::kMpeg4Video, Codec::kMp3Adu}, 90000, 0, false, AssetView::kRobustAudio},
       {"mpeg2.ts", {Codec::kMpegVideo, Codec::kMpegAudio}, 90000, 0, true, AssetView::kRobustAudio},
+      {"vvc1.mp4", {Codec::kH266}},
+      {"vvi1.mp4", {Codec::kH266}},
       {"h263.3gp", {Codec::kH263, Codec::kAac}, 44100, 1024},
       {"h263p.mov", {Codec::kH263}},
       {"h263.mkv", {Codec::kH263, Codec::kAac}, 44100, 1024},
