@@ -14,6 +14,7 @@ import tempfile
 sys.dont_write_bytecode = True  # leaves no cache in the source tree
 import clips
 import interop
+import klv_clip
 
 SECONDS = 3
 PLAYED_WITHIN = SECONDS + 40
@@ -123,6 +124,9 @@ FORMATS = {
     **{f"g726_{rate}.wav": (audio("-c:a", "g726", "-b:a", f"{rate}k", rate=8000, layout="mono"), {})
        for rate in (16, 24, 32, 40)},
     "speex.ogg": (audio("-c:a", "libspeex", rate=16000, layout="mono"), {"a": "rtpspeexdepay"}),
+    # Beside a picture that is compared elsewhere; what it must be is known without ffmpeg.
+    "plain.ts": (video(*H264), {}),
+    "klv.ts": (BY_HAND, {"d": "rtpklvdepay"}),
     "narrow.amr": (BY_HAND, {"a": "rtpamrdepay"}),
     "wide.awb": (BY_HAND, {"a": "rtpamrdepay"}),
     "alaw.au": (audio("-c:a", "pcm_alaw", rate=8000, layout="mono"), {"a": "rtppcmadepay"}),
@@ -149,6 +153,8 @@ NOT_FOR_FFMPEG = {"linear_8.wav", "j2k.mov", "j2k_420.mkv"}
 def media_of(name):
     """Of H.264, which has a test of its own, containers and players differ in the framing; of
     Motion JPEG, players make headers of their own; the sound of a tape is in its frames."""
+    if name == "klv.ts":
+        return []
     recipe = " ".join(FORMATS[SAME_FRAMES.get(name, name)][0])
     compared = PICTURE in recipe and "libx264" not in recipe and "mjpeg" not in recipe
     return [medium for medium, there in (("v", compared), ("a", "sine" in recipe
@@ -212,7 +218,7 @@ def play_with_gstreamer(server, name, transport, reference, work):
     pipeline = (f"rtspsrc name=source protocols={transport} "
                 f"location={server.url('formats/' + name)}")
     for medium, depayloader in depayloaders.items():
-        element = {"v": "video", "a": "audio"}[medium]
+        element = {"v": "video", "a": "audio", "d": "application"}[medium]
         pipeline += (f" {depayloader} name={element} ! queue ! "
                      f"filesink sync=false async=false location={out}.{medium}")
     interop.tool(sys.executable, interop.gst_client.__file__, pipeline, "play=0",
@@ -246,9 +252,10 @@ def main():
     with_gstreamer = interop.gstreamer_plays()
     root = clips.make(folder, recipes={name: recipe for name, (recipe, _) in FORMATS.items()
                                        if recipe is not BY_HAND})
+    klv, klv_items = klv_clip.put_into(read(os.path.join(root, "plain.ts")))
     for name in (name for name, (recipe, _) in FORMATS.items() if recipe is BY_HAND):
         with open(os.path.join(root, name), "wb") as file:
-            file.write(amr(name.endswith(".awb")))
+            file.write(klv if name == "klv.ts" else amr(name.endswith(".awb")))
     checks = interop.Checks(within=240)
     with tempfile.TemporaryDirectory(dir=folder) as work, interop.Server(
             millrace, "/formats=" + root) as server:
@@ -256,6 +263,9 @@ def main():
             path = os.path.join(root, name)
             reference = os.path.join(work, "reference-" + name)
             compared = media_of(name)
+            if name == "klv.ts":
+                with open(reference + ".d", "wb") as file:
+                    file.write(klv_items)
             if compared:
                 source = os.path.join(root, SAME_FRAMES.get(name, name))
                 interop.tool(*copy_to(reference, name, compared, ["-i", source]))
