@@ -15,7 +15,8 @@ struct AccessUnit {
   // Decoding can start here (IDR, CRA, BLA; every AAC frame).
   bool random_access = false;
   // Belongs to the demuxer, valid until its next call. Video: NAL units as Track says; AAC: one raw
-  // frame without ADTS header.
+  // frame without ADTS header; in LATM: an AudioMuxElement (ISO 14496-3 section 1.7.3.1). MP3 in
+  // ADUs: one (RFC 5219 section 4.1).
   std::span<const std::uint8_t> data;
 };
 

@@ -6,6 +6,7 @@ namespace millrace {
 namespace {
 
 constexpr std::string_view kTransportWord = "mp2t";
+constexpr std::string_view kRobustAudioWord = "mpa-robust";
 constexpr std::string_view kSubtitlesWord = "subtitles";
 constexpr char kSizeMark = ',';
 
@@ -16,6 +17,7 @@ std::string AssetName(std::string_view path, AssetView view, std::size_t packet_
   if (view == AssetView::kTracks && packet_bytes == 0) return name;
   name.push_back('\0');
   if (view == AssetView::kTransport) name.append(kTransportWord);
+  if (view == AssetView::kRobustAudio) name.append(kRobustAudioWord);
   if (view == AssetView::kWithSubtitles) name.append(kSubtitlesWord);
   if (packet_bytes != 0) name.append(1, kSizeMark).append(std::to_string(packet_bytes));
   return name;
@@ -30,6 +32,7 @@ AssetNameParts SplitAssetName(std::string_view name) {
   const std::size_t mark = rest.find(kSizeMark);
   const std::string_view word = rest.substr(0, mark);
   if (word == kTransportWord) parts.view = AssetView::kTransport;
+  if (word == kRobustAudioWord) parts.view = AssetView::kRobustAudio;
   if (word == kSubtitlesWord) parts.view = AssetView::kWithSubtitles;
   if (mark != std::string_view::npos) {
     std::from_chars(rest.data() + mark + 1, rest.data() + rest.size(), parts.packet_bytes);

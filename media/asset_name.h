@@ -15,6 +15,7 @@ namespace millrace {
 enum class AssetView : std::uint8_t {
   kTracks,         // the elementary streams
   kTransport,      // an MPEG transport stream as one whole (MP2T)
+  kRobustAudio,    // the elementary streams, MP3 in units that stand alone (RFC 5219)
   kWithSubtitles,  // the elementary streams, text subtitles among them
 };
 

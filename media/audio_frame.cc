@@ -56,6 +56,7 @@ std::optional<AudioFrameHeader> ParseMpegAudio(ByteSpan bytes) {
   header.channels = mode == kMono ? 1 : 2;
   header.frame_samples = layer == kLayer1 ? 384 : layer == kLayer3 && !version_1 ? 576 : 1152;
   header.kind = version << 2 | layer;
+  header.layer = 4 - layer;
   // A slot is four bytes in layer I, one in the others.
   const std::uint32_t slot = layer == kLayer1 ? 4 : 1;
   const std::uint32_t bits_per_second = BitRates(version_1, layer)[bit_rate_index] * 1000u;
@@ -172,7 +173,7 @@ std::optional<AudioFrameHeader> ParseAmr(ByteSpan bytes, bool wideband) {
 
 bool IsMp3InfoFrame(ByteSpan frame) {
   const std::optional<AudioFrameHeader> header = ParseMpegAudio(frame);
-  if (!header || (header->kind & 3) != kLayer3) return false;
+  if (!header || header->layer != 3) return false;
   const bool version_1 = header->kind >> 2 == kVersion1;
   const bool mono = header->channels == 1;
   const std::size_t side_bytes = version_1 ? (mono ? 17 : 32) : (mono ? 9 : 17);

@@ -19,6 +19,7 @@ struct AudioFrameHeader {
   std::size_t frame_bytes = 0;      // header included
   // What may not change within a stream: version and layer, or the bit stream's identification.
   std::uint32_t kind = 0;
+  std::uint32_t layer = 0;  // MPEG audio: 1 to 3
   // Whether an access unit begins with the frame. Not so for E-AC-3's further substreams.
   bool starts_unit = true;
 };

@@ -16,6 +16,8 @@ class BitReader {
       : bytes_(bytes), escaped_(emulation_prevention) {}
 
   bool ok() const { return ok_; }
+  // Bits read so far, while ok(); of bytes without emulation prevention.
+  std::size_t position() const { return 8 * next_ - left_; }
 
   std::uint32_t Bit() {
     if (left_ == 0) Load();

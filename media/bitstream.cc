@@ -1,6 +1,7 @@
 #include "media/bitstream.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <utility>
 #include <vector>
@@ -61,6 +62,22 @@ class RecordReader {
 };
 
 bool ValidLengthSize(std::uint32_t size) { return size == 1 || size == 2 || size == 4; }
+
+// From behind ptl_present_flag to num_of_arrays of a VvcDecoderConfigurationRecord.
+void SkipVvcProfile(RecordReader* reader) {
+  const std::uint32_t sub_layers = reader->Number(2) >> 4 & 7;
+  reader->Skip(1);  // bit depth
+  const std::uint32_t constraint_bytes = reader->Byte() & 0x3f;
+  reader->Skip(2);                                             // profile, tier, level
+  reader->Skip(std::max<std::uint32_t>(constraint_bytes, 1));  // and two flags
+  if (sub_layers > 1) {
+    // Those beyond the sub-layers are reserved, and zero.
+    const std::uint32_t told = reader->Byte();
+    reader->Skip(static_cast<std::size_t>(std::popcount(told)));
+  }
+  reader->Skip(4 * std::size_t{reader->Byte()});  // sub-profiles
+  reader->Skip(6);                                // size, frame rate
+}
 
 // One sei_message of type 6, recovery point, among those of an H.264 SEI NAL unit.
 bool HasRecoveryPoint(ByteSpan nal) {
@@ -228,6 +245,11 @@ void CollectParameterSets(ByteSpan access_unit, std::uint32_t nal_length_size, T
       if (type == kH265Vps) AddUnique(nal, &track->vps);
       if (type == kH265Sps) AddUnique(nal, &track->sps);
       if (type == kH265Pps) AddUnique(nal, &track->pps);
+    } else if (track->codec == Codec::kH266) {
+      const std::uint8_t type = H266NalType(nal);
+      if (type == kH266Vps) AddUnique(nal, &track->vps);
+      if (type == kH266Sps) AddUnique(nal, &track->sps);
+      if (type == kH266Pps) AddUnique(nal, &track->pps);
     }
   }
 }
@@ -280,6 +302,31 @@ bool ParseHvcC(ByteSpan record, Track* track) {
   return true;
 }
 
+bool ParseVvcC(ByteSpan record, Track* track) {
+  RecordReader reader(record);
+  const std::uint32_t head = reader.Byte();
+  const std::uint32_t length_size = (head >> 1 & 3) + 1;
+  if ((head & 1) != 0) SkipVvcProfile(&reader);
+  std::vector<Bytes> vps, sps, pps;
+  for (std::uint32_t arrays = reader.Byte(); arrays > 0 && reader.ok(); --arrays) {
+    const std::uint32_t type = reader.Byte() & 0x1f;
+    const bool single = type == kH266OperatingPoint || type == kH266DecodingCapability;
+    for (std::uint32_t left = single ? 1 : reader.Number(2); left > 0 && reader.ok(); --left) {
+      Bytes nal = reader.Nal();
+      if (H266NalType(nal) != type) continue;
+      if (type == kH266Vps) vps.push_back(std::move(nal));
+      if (type == kH266Sps) sps.push_back(std::move(nal));
+      if (type == kH266Pps) pps.push_back(std::move(nal));
+    }
+  }
+  if (!reader.ok() || !ValidLengthSize(length_size)) return false;
+  track->nal_length_size = length_size;
+  track->vps = std::move(vps);
+  track->sps = std::move(sps);
+  track->pps = std::move(pps);
+  return true;
+}
+
 bool ParseVideoExtradata(ByteSpan extradata, Track* track) {
   const bool annex_b = extradata.size() >= 4 && extradata[0] == 0 && extradata[1] == 0 &&
                        (extradata[2] == 1 || (extradata[2] == 0 && extradata[3] == 1));
@@ -288,6 +335,7 @@ bool ParseVideoExtradata(ByteSpan extradata, Track* track) {
     CollectParameterSets(extradata, 0, track);
     return true;
   }
+  if (track->codec == Codec::kH266) return ParseVvcC(extradata, track);
   return track->codec == Codec::kH264 ? ParseAvcC(extradata, track) : ParseHvcC(extradata, track);
 }
 

@@ -62,9 +62,18 @@ inline constexpr std::uint8_t kH265Pps = 34;
 inline constexpr std::uint8_t kH265Aud = 35;
 inline constexpr std::uint8_t kH265EndOfSequence = 36;
 
+// H.266, table 5 of ISO 23090-3. Types below 12 are slices.
+inline constexpr std::uint8_t kH266FirstNotSlice = 12;
+inline constexpr std::uint8_t kH266OperatingPoint = 12;
+inline constexpr std::uint8_t kH266DecodingCapability = 13;
+inline constexpr std::uint8_t kH266Vps = 14;
+inline constexpr std::uint8_t kH266Sps = 15;
+inline constexpr std::uint8_t kH266Pps = 16;
+
 inline std::uint8_t H264NalType(ByteSpan nal) { return nal.empty() ? 0 : nal[0] & 0x1f; }
 inline std::uint8_t H264RefIdc(ByteSpan nal) { return nal.empty() ? 0 : (nal[0] >> 5) & 3; }
 inline std::uint8_t H265NalType(ByteSpan nal) { return nal.empty() ? 63 : (nal[0] >> 1) & 0x3f; }
+inline std::uint8_t H266NalType(ByteSpan nal) { return nal.size() < 2 ? 31 : nal[1] >> 3; }
 inline bool IsH265Irap(std::uint8_t type) { return type >= 16 && type <= 23; }
 
 // Which place of a coded video sequence an access unit can take.
@@ -87,7 +96,9 @@ void CollectParameterSets(ByteSpan access_unit, std::uint32_t nal_length_size, T
 bool ParseAvcC(ByteSpan record, Track* track);
 // HEVCDecoderConfigurationRecord, ISO 14496-15 section 8.3.3: vps, sps, pps, nal_length_size.
 bool ParseHvcC(ByteSpan record, Track* track);
-// Either of the two, or Annex B (nal_length_size 0), as the first bytes tell.
+// VvcDecoderConfigurationRecord, ISO 14496-15 section 11.2.4.2: vps, sps, pps, nal_length_size.
+bool ParseVvcC(ByteSpan record, Track* track);
+// One of the three, or Annex B (nal_length_size 0), as the first bytes tell.
 bool ParseVideoExtradata(ByteSpan extradata, Track* track);
 
 // What the VUI of an H.264 sequence parameter set says of time.

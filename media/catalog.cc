@@ -19,6 +19,7 @@
 #include "media/ffmpeg_demuxer.h"
 #include "media/growth.h"
 #include "media/media_file.h"
+#include "media/mp3_adu.h"
 #include "media/playlist.h"
 #include "media/transport_stream_file.h"
 
@@ -151,12 +152,12 @@ class FolderWalk {
 }  // namespace
 
 bool HasServedExtension(std::string_view path) {
-  constexpr std::array<std::string_view, 52> kServed = {
+  constexpr std::array<std::string_view, 54> kServed = {
       "mp4",  "mov",  "m4v", "m4a", "3gp", "3g2",  "mkv",   "mka",  "webm", "ts",  "m2ts",
       "mts",  "m2t",  "flv", "ogg", "oga", "opus", "264",   "h264", "26l",  "265", "h265",
       "hevc", "aac",  "mp3", "mp2", "ac3", "wav",  "w64",   "aif",  "aiff", "au",  "m3u",
       "m3u8", "eac3", "ec3", "amr", "awb", "mpg",  "mpeg",  "vob",  "avi",  "ogv", "dv",
-      "mj2",  "asf",  "m4e", "mpv", "m2v", "m1v",  "mjpeg", "mjpg"};
+      "mj2",  "asf",  "m4e", "mpv", "m2v", "m1v",  "mjpeg", "mjpg", "loas", "latm"};
   const std::size_t dot = path.rfind('.');
   if (dot == path.npos || path.find('/', dot) != path.npos) return false;
   const std::string extension = absl::AsciiStrToLower(std::string(path.substr(dot + 1)));
@@ -209,10 +210,14 @@ absl::StatusOr<std::unique_ptr<Demuxer>> Catalog::Open(std::string_view name) {
   const auto [path, view, packet_bytes] = SplitAssetName(name);
   absl::StatusOr<int> fd = OpenNamed(name);
   if (!fd.ok()) return fd.status();
+  const bool playlist = HasPlaylistExtension(path);
   absl::StatusOr<std::unique_ptr<Demuxer>> demuxer =
-      HasPlaylistExtension(path)      ? OpenPlaylist(*fd, AssetName(path, view))
+      playlist                        ? OpenPlaylist(*fd, AssetName(path, view))
       : view == AssetView::kTransport ? OpenTransportStreamFile(MediaFile(*fd))
                                       : OpenFfmpegDemuxer(*fd, path, view);
+  if (demuxer.ok() && view == AssetView::kRobustAudio && !playlist) {  // its files have been here
+    return WithMp3Adus(*std::move(demuxer));
+  }
   if (demuxer.ok()) return demuxer;
   const absl::Status& why = demuxer.status();
   return absl::Status(why.code(), absl::StrCat(Printable(path), ": ", why.message()));

@@ -7,6 +7,7 @@
 #include "media/jpeg2000_image.h"
 #include "media/jpeg_image.h"
 #include "media/klv.h"
+#include "media/latm.h"
 #include "media/opus_packet.h"
 #include "media/start_code.h"
 #include "media/xiph_headers.h"
@@ -58,6 +59,7 @@ TrackProbe::TrackProbe(Codec codec, const StreamParameters& parameters) {
   switch (codec) {
     case Codec::kH264:
     case Codec::kH265:
+    case Codec::kH266:
       if (!extradata.empty()) ParseVideoExtradata(extradata, &track_);
       break;
     case Codec::kAac:
@@ -118,8 +120,10 @@ bool TrackProbe::configured() const {
   switch (track_.codec) {
     case Codec::kH264:
     case Codec::kH265:
+    case Codec::kH266:
       return !track_.sps.empty() && !track_.pps.empty();
     case Codec::kAac:
+    case Codec::kAacLatm:
     case Codec::kMpeg4Video:
     case Codec::kTheora:
     case Codec::kDv:
@@ -174,8 +178,10 @@ void TrackProbe::LearnFromFrame(ByteSpan frame) {
                                                  : track_.codec == Codec::kEac3
                                                      ? ParseEac3Unit(frame)
                                                      : ParseMpegAudio(frame);
-  if (header && header->starts_unit)
-    SetAudio(header->sample_rate, header->channels, header->frame_samples);
+  if (!header || !header->starts_unit) return;
+  if (SetAudio(header->sample_rate, header->channels, header->frame_samples)) {
+    track_.layer = header->layer;
+  }
 }
 
 void TrackProbe::LearnFromBytes(ByteSpan bytes) {
@@ -183,6 +189,7 @@ void TrackProbe::LearnFromBytes(ByteSpan bytes) {
   switch (track_.codec) {
     case Codec::kH264:
     case Codec::kH265:
+    case Codec::kH266:
       return CollectParameterSets(bytes, track_.nal_length_size, &track_);
     case Codec::kMpeg4Video: {
       const ByteSpan headers = Mpeg4VideoHeaders(bytes);
@@ -192,6 +199,12 @@ void TrackProbe::LearnFromBytes(ByteSpan bytes) {
       if (const std::optional<AdtsHeader> header = ParseAdts(bytes)) {
         SetAacConfig(header->audio_specific_config);
         adts_ = configured();
+      }
+      return;
+    case Codec::kAacLatm:
+      if (LoasFrameBytes(bytes)) {
+        const auto element = ParseLatm(bytes.subspan(kLoasHeaderBytes));
+        if (element && element->config) SetAacConfig(element->config->bytes());
       }
       return;
     case Codec::kDv: {
@@ -263,6 +276,11 @@ bool ContainerTrack::MakeAudio(const ContainerPacket& packet, AccessUnit* unit) 
       return false;
     }
     unit->data = unit->data.first(header->frame_bytes).subspan(header->header_bytes);
+  }
+  if (codec_ == Codec::kAacLatm) {
+    const std::optional<std::size_t> bytes = LoasFrameBytes(unit->data);
+    if (!bytes || *bytes > unit->data.size()) return false;
+    unit->data = unit->data.first(*bytes).subspan(kLoasHeaderBytes);
   }
   if (codec_ == Codec::kEac3 && IsFurtherProgram(unit->data)) {
     if (!last_pts_) return false;

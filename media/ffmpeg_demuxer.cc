@@ -66,6 +66,7 @@ std::optional<Codec> BareCodec(const AVFormatContext& opened) {
   if (format == "m4v") return Codec::kMpeg4Video;
   if (format == "mpegvideo") return Codec::kMpegVideo;
   if (format == "aac") return Codec::kAac;
+  if (format == "loas") return Codec::kAacLatm;
   if (format == "mp3") return Codec::kMpegAudio;
   if (format == "ac3") return Codec::kAc3;
   if (format == "eac3") return Codec::kEac3;
@@ -402,7 +403,7 @@ std::string ContainerDemuxer::WhyNotServed(const AVStream& stream) const {
     return absl::StrCat(name, " of a kind that RFC 2435 cannot carry: it wants 8 bits, 4:2:0 or ",
                         "4:2:2, standard Huffman tables and at most 2040x2040");
   }
-  const bool has_sets = *codec == Codec::kH264 || *codec == Codec::kH265;
+  const bool has_sets = *codec == Codec::kH264 || *codec == Codec::kH265 || *codec == Codec::kH266;
   return absl::StrCat(name,
                       has_sets ? " without parameter sets" : " without a usable configuration");
 }
@@ -773,6 +774,7 @@ absl::StatusOr<std::unique_ptr<Demuxer>> OpenFfmpegDemuxer(int fd, std::string_v
                ? OpenRawVideo(source->TakeFile(), *codec)
                : OpenFramedAudioFile(source->TakeFile(), *codec, std::move(title));
   }
+  ReadH266Configurations(source->file(), format->get());
   const ContainerKind* const container = ContainerKindOf((*format)->iformat->name);
   if (container == nullptr) return OpenPcmFile(std::move(source), *std::move(format));
   auto demuxer = std::make_unique<ContainerDemuxer>(std::move(source), *std::move(format), name,

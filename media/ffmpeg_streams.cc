@@ -1,10 +1,12 @@
 #include "media/ffmpeg_streams.h"
 
 #include <algorithm>
+#include <span>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "media/indexed_demuxer.h"
+#include "media/mp4_boxes.h"
 
 namespace millrace {
 namespace {
@@ -54,10 +56,18 @@ std::string LanguageOf(const AVStream& stream) {
   return sound ? tag : "";
 }
 
+// By its name in MP4: FFmpeg 5.1 has no codec for it.
+bool IsH266(const AVStream& stream) {
+  const std::uint32_t tag = stream.codecpar->codec_tag;
+  return stream.codecpar->codec_type == AVMEDIA_TYPE_VIDEO &&
+         (tag == MKTAG('v', 'v', 'c', '1') || tag == MKTAG('v', 'v', 'i', '1'));
+}
+
 }  // namespace
 
 std::optional<Codec> ServedCodec(const AVStream& stream) {
   const AVCodecID id = stream.codecpar->codec_id;
+  if (IsH266(stream)) return Codec::kH266;
   switch (id) {
     case AV_CODEC_ID_H264:
       return Codec::kH264;
@@ -87,6 +97,8 @@ std::optional<Codec> ServedCodec(const AVStream& stream) {
       return Codec::kDv;
     case AV_CODEC_ID_AAC:
       return Codec::kAac;
+    case AV_CODEC_ID_AAC_LATM:
+      return Codec::kAacLatm;
     case AV_CODEC_ID_MP1:
     case AV_CODEC_ID_MP2:
     case AV_CODEC_ID_MP3:
@@ -118,6 +130,25 @@ std::optional<Codec> ServedCodec(const AVStream& stream) {
       return Codec::kPcma;
     default:
       return PcmLayoutOf(id) ? std::optional(Codec::kLinearPcm) : std::nullopt;
+  }
+}
+
+void ReadH266Configurations(const MediaFile& file, AVFormatContext* format) {
+  const auto lacks = [](const AVStream& stream) {
+    return IsH266(stream) && stream.codecpar->extradata == nullptr;
+  };
+  const std::span<AVStream*> streams(format->streams, format->nb_streams);
+  if (std::ranges::none_of(streams, [&](const AVStream* stream) { return lacks(*stream); })) return;
+  for (const Mp4Configuration& found : ReadMp4H266(file)) {
+    for (AVStream* const stream : streams) {
+      if (!lacks(*stream) || stream->id != static_cast<int>(found.track_id)) continue;
+      AVCodecParameters* const parameters = stream->codecpar;
+      parameters->extradata = static_cast<std::uint8_t*>(
+          av_mallocz(found.record.size() + AV_INPUT_BUFFER_PADDING_SIZE));
+      if (parameters->extradata == nullptr) return;
+      std::ranges::copy(found.record, parameters->extradata);
+      parameters->extradata_size = static_cast<int>(found.record.size());
+    }
   }
 }
 

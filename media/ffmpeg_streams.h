@@ -12,12 +12,17 @@
 #include "media/container_track.h"
 #include "media/demuxer.h"
 #include "media/ffmpeg_support.h"
+#include "media/media_file.h"
 #include "media/subtitle_text.h"
 
 namespace millrace {
 
 // Nothing: there is no payload format for it.
 std::optional<Codec> ServedCodec(const AVStream& stream);
+
+// libavformat gives the packets of H.266 in MP4, but not every version the configuration: gives it
+// to the streams of `format`, just opened, that lack it.
+void ReadH266Configurations(const MediaFile& file, AVFormatContext* format);
 
 // Of text that `view` shows; nothing for any other stream.
 std::optional<SubtitleFormat> SubtitleFormatOf(const AVStream& stream, AssetView view);

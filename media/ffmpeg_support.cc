@@ -21,7 +21,7 @@ namespace {
 
 // Nothing but these is ever parsed beyond its probe; playlists and protocols are not among them.
 constexpr char kFormats[] =
-    "mov,matroska,flv,ogg,asf,mpegts,mpeg,wav,w64,aiff,au,h264,hevc,m4v,mpegvideo,aac,mp3,ac3,"
+    "mov,matroska,flv,ogg,asf,mpegts,mpeg,wav,w64,aiff,au,h264,hevc,m4v,mpegvideo,aac,loas,mp3,ac3,"
     "eac3,amr,dv";
 constexpr int kAvioBytes = 64 << 10;
 

@@ -10,6 +10,7 @@
 #include "media/audio_frame.h"
 #include "media/bitstream.h"
 #include "media/indexed_demuxer.h"
+#include "media/latm.h"
 #include "media/timeline.h"
 
 namespace millrace {
@@ -74,6 +75,8 @@ struct AdtsFrames {
     return a.object_type == b.object_type && a.sample_rate == b.sample_rate &&
            a.channel_config == b.channel_config;
   }
+  // Whether the frame tells all that describes the track.
+  static bool Describes(const Header& /*header*/) { return true; }
   // Whether a frame is an access unit.
   static bool Plays(const Header& header, ByteSpan /*frame*/) {
     return header.raw_data_blocks == 1;
@@ -96,6 +99,56 @@ struct AdtsFrames {
     track->channels = audio->channels;
     track->config.assign(config.begin(), config.end());
     return absl::OkStatus();
+  }
+};
+
+// Of a frame of LOAS, which may say nothing of its sound but "as before".
+struct LoasHeader {
+  std::size_t frame_bytes = 0;
+  std::uint32_t sample_rate = 0;  // 0: not told, or in a way that is not read
+  std::optional<AacConfigBits> config;
+};
+
+struct LoasFrames {
+  using Header = LoasHeader;
+  static constexpr std::size_t kHeaderBytesMin = kLoasHeaderBytes;
+  static constexpr const char* kName = "LOAS";
+
+  static std::optional<Header> Parse(ByteSpan bytes) {
+    const std::optional<std::size_t> frame_bytes = LoasFrameBytes(bytes);
+    if (!frame_bytes) return std::nullopt;
+    Header header = {.frame_bytes = *frame_bytes};
+    const auto element =
+        ParseLatm(bytes.first(std::min(*frame_bytes, bytes.size())).subspan(kLoasHeaderBytes));
+    if (element) header.config = element->config;
+    const std::optional<AudioConfig> audio = Audio(header);
+    if (audio && audio->channels != 0) header.sample_rate = audio->sample_rate;
+    return header;
+  }
+  static bool SameStream(const Header& a, const Header& b) {
+    return !a.config || !b.config || *a.config == *b.config;
+  }
+  static bool Describes(const Header& header) { return header.sample_rate != 0; }
+  static bool Plays(const Header& /*header*/, ByteSpan frame) {
+    return ParseLatm(frame.subspan(kLoasHeaderBytes)).has_value();
+  }
+  static std::size_t Wrapping(const Header& /*header*/) { return kLoasHeaderBytes; }
+  static std::uint32_t Samples(const Header& header) { return Audio(header)->frame_samples; }
+  static bool StartsUnit(const Header& /*header*/) { return true; }
+  static std::uint64_t HeadBytes(ByteSpan head) { return TagBytes(head); }
+  static bool MayStart(std::uint8_t byte) { return byte == 0x56; }
+  static absl::Status Describe(const Header& header, Track* track) {
+    const ByteSpan config = header.config->bytes();
+    track->codec = Codec::kAacLatm;
+    track->clock_rate = header.sample_rate;
+    track->channels = Audio(header)->channels;
+    track->config.assign(config.begin(), config.end());
+    return absl::OkStatus();
+  }
+
+ private:
+  static std::optional<AudioConfig> Audio(const Header& header) {
+    return header.config ? ReadAudioSpecificConfig(header.config->bytes()) : std::nullopt;
   }
 };
 
@@ -133,6 +186,7 @@ struct SelfFramed {
   static bool SameStream(const Header& a, const Header& b) {
     return a.sample_rate == b.sample_rate && a.kind == b.kind;
   }
+  static bool Describes(const Header& /*header*/) { return true; }
   static bool Plays(const Header& /*header*/, ByteSpan frame) {
     return codec != Codec::kMpegAudio || !IsMp3InfoFrame(frame);
   }
@@ -144,6 +198,7 @@ struct SelfFramed {
     track->clock_rate = RtpClockRate(codec, header.sample_rate);
     track->sample_rate = header.sample_rate;
     track->channels = header.channels;
+    track->layer = header.layer;
     return absl::OkStatus();
   }
 };
@@ -184,7 +239,8 @@ absl::StatusOr<FramedAudio> IndexFrames(const ByteReader& reader) {
       offset = NextCandidate<Frames>(&window, offset + 1);
       continue;
     }
-    if (Frames::Plays(*header, window.At(offset).first(header->frame_bytes))) {
+    const bool described = first || Frames::Describes(*header);
+    if (described && Frames::Plays(*header, window.At(offset).first(header->frame_bytes))) {
       const std::size_t wrapping = Frames::Wrapping(*header);
       const auto size = static_cast<std::uint32_t>(header->frame_bytes - wrapping);
       if (Frames::StartsUnit(*header)) {
@@ -220,6 +276,7 @@ absl::StatusOr<FramedAudio> IndexFrames(const ByteReader& reader) {
 
 absl::StatusOr<FramedAudio> IndexFramedAudio(const ByteReader& bytes, Codec codec) {
   if (codec == Codec::kAac) return IndexFrames<AdtsFrames>(bytes);
+  if (codec == Codec::kAacLatm) return IndexFrames<LoasFrames>(bytes);
   if (codec == Codec::kAc3) return IndexFrames<SelfFramed<Codec::kAc3>>(bytes);
   if (codec == Codec::kEac3) return IndexFrames<SelfFramed<Codec::kEac3>>(bytes);
   if (codec == Codec::kAmr) return IndexFrames<SelfFramed<Codec::kAmr>>(bytes);

@@ -65,13 +65,13 @@ struct FramedAudio {
   std::vector<IndexedUnit> units;  // offsets in the reader's bytes
   FrameGrid grid;                  // unit n begins at TimeOf(n)
 };
-// Frames of AAC in ADTS, AC-3, E-AC-3, AMR or MPEG audio (`codec`), perhaps between tags. Damage
-// between frames is skipped. Errors as OpenFramedAudioFile.
+// Frames of AAC in ADTS or LOAS, AC-3, E-AC-3, AMR or MPEG audio (`codec`), perhaps between tags.
+// Damage between frames is skipped. Errors as OpenFramedAudioFile.
 absl::StatusOr<FramedAudio> IndexFramedAudio(const ByteReader& bytes, Codec codec);
 
-// A file of frames of AAC in ADTS, AC-3, E-AC-3, AMR or MPEG audio (`codec`), perhaps between tags.
-// Damage between frames is skipped. kInvalidArgument when no frame is found or the track cannot be
-// described.
+// A file of frames of AAC in ADTS or LOAS, AC-3, E-AC-3, AMR or MPEG audio (`codec`), perhaps
+// between tags. Damage between frames is skipped. kInvalidArgument when no frame is found or the
+// track cannot be described.
 absl::StatusOr<std::unique_ptr<Demuxer>> OpenFramedAudioFile(MediaFile file, Codec codec,
                                                              std::string title);
 

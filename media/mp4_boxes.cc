@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <optional>
 #include <string_view>
+#include <utility>
 
 namespace millrace {
 namespace {
@@ -14,50 +16,148 @@ std::uint64_t BigEndian(const std::uint8_t* bytes, std::size_t count) {
   return value;
 }
 
+constexpr std::uint64_t kShortHeader = 8, kLongHeader = 16;
+
 bool BeginsAFile(std::string_view type) {
   constexpr std::array<std::string_view, 9> kFirst = {"ftyp", "styp", "moov", "mdat", "free",
                                                       "skip", "wide", "sidx", "moof"};
   return std::ranges::find(kFirst, type) != kFirst.end();
 }
 
+struct Box {
+  std::array<char, 4> letters{};
+  FileRange payload;
+  bool cut_short = false;  // by the end it is held within
+
+  bool Is(std::string_view type) const {
+    return std::string_view(letters.data(), letters.size()) == type;
+  }
+};
+
+// The box at `at`, held within `end`; nothing where there is none.
+std::optional<Box> ReadBox(const MediaFile& file, std::uint64_t at, std::uint64_t end) {
+  if (at >= end || end - at < kShortHeader) return std::nullopt;
+  std::array<std::uint8_t, kLongHeader> header{};
+  if (file.ReadAt(at, header).value_or(0) < kShortHeader) return std::nullopt;
+  Box box;
+  std::memcpy(box.letters.data(), header.data() + 4, box.letters.size());
+  std::uint64_t size = BigEndian(header.data(), 4), header_bytes = kShortHeader;
+  if (size == 1) {
+    size = BigEndian(header.data() + 8, 8);
+    header_bytes = kLongHeader;
+  } else if (size == 0) {
+    size = end - at;  // to the end
+  }
+  if (size < header_bytes) return std::nullopt;
+  box.cut_short = size > end - at;
+  box.payload = {std::min(at + header_bytes, end), box.cut_short ? end : at + size};
+  return box;
+}
+
+// Looks for H.266 from box to box, in as many as a file of a thousand tracks may have.
+class H266Finder {
+ public:
+  explicit H266Finder(const MediaFile& file) : file_(file) {}
+
+  void SearchFile() { Search({0, file_.size()}, kTop); }
+  std::vector<Mp4Configuration> Take() { return std::move(found_); }
+
+ private:
+  static constexpr int kBoxesMax = 100'000;
+  // The boxes on the way, each in the one before.
+  static constexpr std::array<std::string_view, 6> kWay = {"moov", "trak", "mdia",
+                                                           "minf", "stbl", "stsd"};
+  static constexpr std::size_t kTop = 0, kInTrack = 2;
+
+  void Search(FileRange range, std::size_t depth) {
+    while (const std::optional<Box> box = Next(&range)) {
+      if (depth == kInTrack && box->Is("tkhd")) ReadTrackId(box->payload);
+      if (!box->Is(kWay[depth])) continue;
+      if (depth + 1 < kWay.size()) {
+        Search(box->payload, depth + 1);
+      } else {
+        // Behind version, flags and a count.
+        SearchEntries({box->payload.begin + 8, box->payload.end});
+      }
+    }
+  }
+
+  void SearchEntries(FileRange range) {
+    // Of a VisualSampleEntry before its boxes, ISO 14496-12 section 12.1.3.
+    constexpr std::uint64_t kEntryBytes = 78;
+    while (const std::optional<Box> entry = Next(&range)) {
+      if (!entry->Is("vvc1") && !entry->Is("vvi1")) continue;
+      FileRange boxes = {entry->payload.begin + kEntryBytes, entry->payload.end};
+      while (const std::optional<Box> box = Next(&boxes)) {
+        if (box->Is("vvcC")) ReadRecord(box->payload);
+      }
+    }
+  }
+
+  std::optional<Box> Next(FileRange* range) {
+    if (++boxes_ > kBoxesMax) return std::nullopt;
+    const std::optional<Box> box = ReadBox(file_, range->begin, range->end);
+    if (box) range->begin = box->payload.end;
+    return box;
+  }
+
+  // TrackHeaderBox, ISO 14496-12 section 8.3.2.
+  void ReadTrackId(FileRange payload) {
+    std::array<std::uint8_t, 24> head{};
+    if (file_.ReadAt(payload.begin, head).value_or(0) < head.size()) return;
+    const bool long_times = head[0] == 1;
+    track_id_ = static_cast<std::uint32_t>(BigEndian(head.data() + (long_times ? 20 : 12), 4));
+  }
+
+  void ReadRecord(FileRange payload) {
+    constexpr std::uint64_t kVersionAndFlags = 4, kRecordBytesMax = 64 << 10;
+    if (payload.end - payload.begin <= kVersionAndFlags ||
+        payload.end - payload.begin > kRecordBytesMax) {
+      return;
+    }
+    payload.begin += kVersionAndFlags;
+    Bytes record(payload.end - payload.begin);
+    if (file_.ReadAt(payload.begin, record).value_or(0) != record.size()) return;
+    found_.push_back({track_id_, std::move(record)});
+  }
+
+  const MediaFile& file_;
+  int boxes_ = 0;
+  std::uint32_t track_id_ = 0;  // of the track that is looked at
+  std::vector<Mp4Configuration> found_;
+};
+
 }  // namespace
 
 Mp4Layout ReadMp4Layout(const MediaFile& file) {
   constexpr int kBoxesMax = 1'000'000;
-  constexpr std::uint64_t kShortHeader = 8, kLongHeader = 16;
   Mp4Layout layout;
   layout.readable_end = file.size();
   std::uint64_t at = 0;
-  for (int boxes = 0; boxes < kBoxesMax && file.size() - at >= kShortHeader; ++boxes) {
-    std::array<std::uint8_t, kLongHeader> header{};
-    if (file.ReadAt(at, header).value_or(0) < kShortHeader) break;
-    std::array<char, 4> letters;
-    std::memcpy(letters.data(), header.data() + 4, letters.size());
-    const std::string_view type(letters.data(), letters.size());
-    if (at == 0 && !BeginsAFile(type)) break;
-    std::uint64_t size = BigEndian(header.data(), 4), header_bytes = kShortHeader;
-    if (size == 1) {
-      size = BigEndian(header.data() + 8, 8);
-      header_bytes = kLongHeader;
-    } else if (size == 0) {
-      size = file.size() - at;  // to the end of the file
+  for (int boxes = 0; boxes < kBoxesMax; ++boxes) {
+    const std::optional<Box> box = ReadBox(file, at, file.size());
+    if (!box) break;
+    if (at == 0 && !BeginsAFile({box->letters.data(), box->letters.size()})) break;
+    if (box->Is("mdat") && box->payload.begin < box->payload.end) {
+      layout.media_data.push_back(box->payload);
     }
-    if (size < header_bytes) break;
-    if (size > file.size() - at && type != "mdat") {
+    if (box->cut_short && !box->Is("mdat")) {
       layout.readable_end = at;
       break;
     }
-    const std::uint64_t end = size > file.size() - at ? file.size() : at + size;
-    if (type == "mdat" && at + header_bytes < end) {
-      layout.media_data.push_back({at + header_bytes, end});
-    }
-    if (type == "moof") layout.fragmented = true;
-    if (type == "mfra") layout.random_index = true;
-    if (type == "sidx") layout.segment_indexes.push_back(at);
-    at = end;
+    if (box->Is("moof")) layout.fragmented = true;
+    if (box->Is("mfra")) layout.random_index = true;
+    if (box->Is("sidx")) layout.segment_indexes.push_back(at);
+    at = box->payload.end;
   }
-  if (file.size() - at < kShortHeader) layout.readable_end = std::min(layout.readable_end, at);
+  if (at < file.size() && file.size() - at < kShortHeader) layout.readable_end = at;
   return layout;
+}
+
+std::vector<Mp4Configuration> ReadMp4H266(const MediaFile& file) {
+  H266Finder finder(file);
+  finder.SearchFile();
+  return finder.Take();
 }
 
 }  // namespace millrace

@@ -1,4 +1,5 @@
-// What lies where in an MP4 or MOV file, told from its top-level boxes alone.
+// What lies where in an MP4 or MOV file, told from its top-level boxes alone, and of the boxes
+// within them what libavformat does not know.
 //
 // Shard: none; blocking, loader threads only.
 #pragma once
@@ -7,6 +8,7 @@
 #include <vector>
 
 #include "media/media_file.h"
+#include "media/track.h"
 
 namespace millrace {
 
@@ -26,5 +28,13 @@ struct Mp4Layout {
 // Empty for a file that does not begin like an MP4. Walking stops without an error at the first
 // thing that is not a box, and after a million boxes.
 Mp4Layout ReadMp4Layout(const MediaFile& file);
+
+struct Mp4Configuration {
+  std::uint32_t track_id = 0;  // section 8.3.2
+  Bytes record;                // of the codec, as ISO 14496-15 has it
+};
+// Of the tracks of H.266 (sample entries `vvc1` and `vvi1`, ISO 14496-15 section 11.3): the
+// VvcDecoderConfigurationRecord. One of more than 64 KiB is left out.
+std::vector<Mp4Configuration> ReadMp4H266(const MediaFile& file);
 
 }  // namespace millrace

@@ -29,6 +29,8 @@ std::string_view CodecName(Codec codec) {
       return "H.264";
     case Codec::kH265:
       return "H.265";
+    case Codec::kH266:
+      return "H.266";
     case Codec::kVp8:
       return "VP8";
     case Codec::kVp9:
@@ -79,6 +81,10 @@ std::string_view CodecName(Codec codec) {
       return "G.726";
     case Codec::kSpeex:
       return "Speex";
+    case Codec::kAacLatm:
+      return "AAC in LATM";
+    case Codec::kMp3Adu:
+      return "MP3 in ADUs";
     case Codec::kT140:
       return "T.140 text";
     case Codec::kKlv:
@@ -94,7 +100,7 @@ MediaKind KindOf(Codec codec) {
 }
 
 std::uint32_t RtpClockRate(Codec codec, std::uint32_t sample_rate) {
-  if (codec == Codec::kMpegAudio) return 90000;
+  if (codec == Codec::kMpegAudio || codec == Codec::kMp3Adu) return 90000;
   if (codec == Codec::kOpus) return 48000;
   if (codec == Codec::kG722) return 8000;  // RFC 3551 section 4.5.2
   return sample_rate;

@@ -14,6 +14,7 @@ namespace millrace {
 enum class Codec {
   kH264,
   kH265,
+  kH266,
   kVp8,
   kVp9,
   kAv1,
@@ -39,8 +40,10 @@ enum class Codec {
   kG722,
   kG726,
   kSpeex,
-  kT140,  // text
-  kKlv,   // SMPTE 336M metadata
+  kAacLatm,
+  kMp3Adu,  // MPEG audio of layer III as application data units
+  kT140,    // text
+  kKlv,     // SMPTE 336M metadata
 };
 enum class MediaKind { kVideo, kAudio, kText, kData };
 
@@ -73,21 +76,22 @@ struct Track {
   FrameRate frame_rate;
   // Length field of each NAL unit in an access unit: 1, 2 or 4 bytes; 0 means Annex B start codes.
   std::uint32_t nal_length_size = 0;
-  // Without start codes, in the container's order. H.265: vps, sps, pps; H.264: sps, pps.
+  // Without start codes, in the container's order. H.265, H.266: vps, sps, pps; H.264: sps, pps.
   std::vector<Bytes> vps, sps, pps;
 
   // Audio.
   std::uint32_t channels = 0;
   std::uint32_t sample_rate = 0;   // Hz; 0: as the clock
   std::uint32_t sample_bytes = 0;  // linear PCM: of one channel's sample, 1 (unsigned), 2 or 3
+  std::uint32_t layer = 0;         // MPEG audio: 1 to 3, 0 unknown
   bool little_endian = false;      // linear PCM, G.726: in the file, whatever it is in packets
 
   // What a decoder needs to begin, as the codec's mapping to MP4 or Matroska has it. AAC:
-  // AudioSpecificConfig (ISO 14496-3 section 1.6.2.1). MPEG-4 video: the headers down to the video
-  // object layer's (ISO 14496-2 section 6.2). Vorbis: the three header packets, laced: 2, the first
-  // two's sizes in bytes of up to 255, then the packets; Theora: as Vorbis. DV: the first 55 DIF
-  // blocks of a frame. JPEG 2000: a picture's bytes up to its first SOT marker and that marker's
-  // length, included. G.726: a byte, the bits of a code word.
+  // AudioSpecificConfig (ISO 14496-3 section 1.6.2.1), in LATM of just its bits. MPEG-4 video: the
+  // headers down to the video object layer's (ISO 14496-2 section 6.2). Vorbis: the three header
+  // packets, laced: 2, the first two's sizes in bytes of up to 255, then the packets; Theora: as
+  // Vorbis. DV: the first 55 DIF blocks of a frame. JPEG 2000: a picture's bytes up to its first
+  // SOT marker and that marker's length, included. G.726: a byte, the bits of a code word.
   Bytes config;
 
   // Rounds to nearest.

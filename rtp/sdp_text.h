@@ -33,7 +33,8 @@ std::string OneLine(std::string_view text);
 std::string SessionSection(std::uint64_t session_id, std::uint64_t version, const Endpoint& server,
                            std::string_view name, std::string_view range);
 
-// The value of fmtp, empty sets left out: RFC 6184 section 8.2.1 and RFC 7798 section 7.1.
+// The value of fmtp, empty sets left out: RFC 6184 section 8.2.1 and RFC 7798 section 7.1. That of
+// H.266 is as H.265's (RFC 9328 section 7.2).
 std::string H264Parameters(const std::vector<Bytes>& sps, const std::vector<Bytes>& pps);
 std::string H265Parameters(const std::vector<Bytes>& vps, const std::vector<Bytes>& sps,
                            const std::vector<Bytes>& pps);

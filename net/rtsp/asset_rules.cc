@@ -60,6 +60,8 @@ bool ReadAssetQuery(std::string_view query, AssetWish* wish) {
     const bool on = value != "0";
     if (word == "mp2t") {
       SetView(AssetView::kTransport, on, wish);
+    } else if (word == "mpa-robust") {
+      SetView(AssetView::kRobustAudio, on, wish);
     } else if (word == "subtitles") {
       SetView(AssetView::kWithSubtitles, on, wish);
     } else if (word == "loop") {
@@ -75,7 +77,7 @@ bool ReadAssetQuery(std::string_view query, AssetWish* wish) {
 
 bool IsAssetQuery(std::string_view query) {
   return ForEachPart(query, [](std::string_view word, std::string_view value) {
-    return word == "mp2t" || word == "subtitles" || word == "loop" ||
+    return word == "mp2t" || word == "mpa-robust" || word == "subtitles" || word == "loop" ||
            (word == "start" && ParseNptTime(value));
   });
 }

@@ -27,9 +27,9 @@ struct AssetWish {
   Duration start{};  // the viewer's npt 0 is here, or at the key frame before it
 };
 
-// `?mp2t&subtitles&loop&start=SECONDS`, as RFC 3986 writes queries; `word=0` takes a word back.
-// What it does not name stays as it is in `wish`; words unknown here are for others. False, with
-// `wish` unspecified, for a time that is none.
+// `?mp2t&mpa-robust&subtitles&loop&start=SECONDS`, as RFC 3986 writes queries; `word=0` takes a
+// word back. What it does not name stays as it is in `wish`; words unknown here are for others.
+// False, with `wish` unspecified, for a time that is none.
 bool ReadAssetQuery(std::string_view query, AssetWish* wish);
 // Whether all of it is known here.
 bool IsAssetQuery(std::string_view query);

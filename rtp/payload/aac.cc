@@ -81,8 +81,23 @@ class AacPacketizer final : public Packetizer {
   AudioGroup group_;
 };
 
-// audioProfileLevelIndication (ISO 14496-3 table 1.14) of the least level that allows the stream; 1
-// is what senders use who do not know.
+std::string Parameters(const Track& track) {
+  return absl::StrCat("streamtype=5;profile-level-id=", AacProfileLevel(track),
+                      ";mode=AAC-hbr;sizelength=13;indexlength=3;indexdeltalength=3;config=",
+                      HexText(track.config));
+}
+
+std::string Encoding(const Track& track) {
+  return absl::StrCat("mpeg4-generic/", track.clock_rate, "/",
+                      std::max<std::uint32_t>(track.channels, 1));
+}
+
+std::unique_ptr<Packetizer> Make(const Track& track, std::size_t packet_bytes) {
+  return std::make_unique<AacPacketizer>(track, packet_bytes);
+}
+
+}  // namespace
+
 int AacProfileLevel(const Track& track) {
   constexpr int kUnknown = 1;
   constexpr std::uint32_t kLowComplexity = 2;
@@ -100,23 +115,6 @@ int AacProfileLevel(const Track& track) {
   if (!stereo) return 42;
   return config->sample_rate <= 24000 ? 40 : 41;
 }
-
-std::string Parameters(const Track& track) {
-  return absl::StrCat("streamtype=5;profile-level-id=", AacProfileLevel(track),
-                      ";mode=AAC-hbr;sizelength=13;indexlength=3;indexdeltalength=3;config=",
-                      HexText(track.config));
-}
-
-std::string Encoding(const Track& track) {
-  return absl::StrCat("mpeg4-generic/", track.clock_rate, "/",
-                      std::max<std::uint32_t>(track.channels, 1));
-}
-
-std::unique_ptr<Packetizer> Make(const Track& track, std::size_t packet_bytes) {
-  return std::make_unique<AacPacketizer>(track, packet_bytes);
-}
-
-}  // namespace
 
 const PayloadFormat kAacFormat = {
     .encoding = Encoding, .make_packetizer = Make, .parameters = Parameters};

@@ -15,6 +15,10 @@ namespace millrace {
 // Largest access unit that the 13 bits can tell; larger ones are malformed, and so are empty ones.
 inline constexpr std::size_t kAacUnitBytesMax = 8191;
 
+// audioProfileLevelIndication (ISO 14496-3 table 1.14) of the least level that allows the stream; 1
+// is what senders use who do not know.
+int AacProfileLevel(const Track& track);
+
 extern const PayloadFormat kAacFormat;
 
 }  // namespace millrace

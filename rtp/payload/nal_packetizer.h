@@ -1,11 +1,13 @@
-// What H.264 (RFC 6184) and H.265 (RFC 7798) packetization have in common: small NAL units share an
-// aggregation packet, middling ones travel alone, large ones are cut into equal fragments.
+// What H.264 (RFC 6184), H.265 (RFC 7798) and H.266 (RFC 9328) packetization have in common: small
+// NAL units share an aggregation packet, middling ones travel alone, large ones are cut into equal
+// fragments.
 //
-// A Format gives the bits in which the two differ:
+// A Format gives the bits in which they differ:
 //   kHeaderBytes          of a NAL unit, and of an aggregation packet's payload
 //   kFragmentHeaderBytes  before each fragment; they stand for the unit's own header
 //   Carries(nal)          false for a unit whose type means something else in a packet
 //   WriteAggregationHeader(run, out), WriteFragmentHeader(nal, start, end, out)
+//   IsSlice(nal), MarkPictureEnd(out)   if the last fragment of a picture's last slice is marked
 #pragma once
 
 #include <algorithm>
@@ -34,11 +36,7 @@ class NalPacketizer final : public Packetizer {
                   track_.DurationFromClock(unit.duration), unit.random_access);
     for (std::span<const ByteSpan> rest(units_); !rest.empty();) {
       if (rest[0].size() > payload_max_) {
-        const ByteSpan nal = rest[0];
-        AddFragments(nal.subspan(Format::kHeaderBytes), Format::kFragmentHeaderBytes, payload_max_,
-                     out, [nal](const Fragment& fragment, std::uint8_t* p) {
-                       Format::WriteFragmentHeader(nal, fragment.first, fragment.last, p);
-                     });
+        AddCut(rest, out);
         rest = rest.subspan(1);
       } else {
         const std::size_t run = CountFittingTogether(rest);
@@ -68,6 +66,22 @@ class NalPacketizer final : public Packetizer {
       }
     }
     return sound && !nals.malformed();
+  }
+
+  // The first of `rest`, which is what is left of the access unit.
+  void AddCut(std::span<const ByteSpan> rest, PacketBlockBuilder& out) const {
+    const ByteSpan nal = rest[0];
+    bool ends_picture = false;
+    if constexpr (requires { Format::IsSlice(nal); }) {
+      ends_picture = Format::IsSlice(nal) && std::ranges::none_of(rest.subspan(1), Format::IsSlice);
+    }
+    AddFragments(nal.subspan(Format::kHeaderBytes), Format::kFragmentHeaderBytes, payload_max_, out,
+                 [nal, ends_picture](const Fragment& fragment, std::uint8_t* p) {
+                   Format::WriteFragmentHeader(nal, fragment.first, fragment.last, p);
+                   if constexpr (requires { Format::MarkPictureEnd(p); }) {
+                     if (ends_picture && fragment.last) Format::MarkPictureEnd(p);
+                   }
+                 });
   }
 
   // How many of the next units fit one aggregation packet; at least 1.

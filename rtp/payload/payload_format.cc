@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "rtp/payload/aac.h"
+#include "rtp/payload/aac_latm.h"
 #include "rtp/payload/ac3.h"
 #include "rtp/payload/amr.h"
 #include "rtp/payload/av1.h"
@@ -14,10 +15,12 @@
 #include "rtp/payload/h263.h"
 #include "rtp/payload/h264.h"
 #include "rtp/payload/h265.h"
+#include "rtp/payload/h266.h"
 #include "rtp/payload/jpeg2000.h"
 #include "rtp/payload/klv.h"
 #include "rtp/payload/linear_pcm.h"
 #include "rtp/payload/motion_jpeg.h"
+#include "rtp/payload/mp3_adu.h"
 #include "rtp/payload/mpeg4_video.h"
 #include "rtp/payload/mpeg_audio.h"
 #include "rtp/payload/mpeg_ts.h"
@@ -38,6 +41,8 @@ const PayloadFormat& PayloadFormatOf(Codec codec) {
       return kH264Format;
     case Codec::kH265:
       return kH265Format;
+    case Codec::kH266:
+      return kH266Format;
     case Codec::kVp8:
       return kVp8Format;
     case Codec::kVp9:
@@ -80,6 +85,10 @@ const PayloadFormat& PayloadFormatOf(Codec codec) {
       return kG726Format;
     case Codec::kSpeex:
       return kSpeexFormat;
+    case Codec::kAacLatm:
+      return kAacLatmFormat;
+    case Codec::kMp3Adu:
+      return kMp3AduFormat;
     case Codec::kT140:
       return kT140Format;
     case Codec::kKlv:

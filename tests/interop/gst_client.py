@@ -4,9 +4,10 @@
     gst_client.py PIPELINE ACTION…
 
 Actions: play=SECONDS, pause=SECONDS, seek=TO_SECONDS, end=WITHIN_SECONDS. The pipeline has an
-rtspsrc named `source`, and unlinked elements named `video` and `audio` that its pads are linked to
-as they come; gst-launch-1.0 leaves one out now and then, when two come at once. This speaks to the
-C library directly, since the bindings for Python are an extra that few machines have.
+rtspsrc named `source`, and unlinked elements named by their medium (`video`, `audio`,
+`application`) that its pads are linked to as they come; gst-launch-1.0 leaves one out now and then,
+when two come at once. This speaks to the C library directly, since the bindings for Python are an
+extra that few machines have.
 """
 import ctypes
 import ctypes.util
@@ -76,7 +77,7 @@ class Player:
 
     def link(self, _source, pad, _data):
         caps = self.gst.gst_caps_to_string(self.gst.gst_pad_query_caps(pad, None))
-        for media in (b"video", b"audio"):
+        for media in (b"video", b"audio", b"application"):
             if b"media=(string)" + media not in caps:
                 continue
             branch = self.gst.gst_bin_get_by_name(self.pipeline, media)

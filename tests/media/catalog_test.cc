@@ -112,7 +112,8 @@ TEST_P(CatalogTest, FindsNothingOutsideWhateverThePath) {
 TEST_P(CatalogTest, KnowsAFileByTheNameOfEachOfItsViews) {
   const auto usual = library().Identify("film.mp4");
   ASSERT_TRUE(usual.ok());
-  for (const AssetView view : {AssetView::kTransport, AssetView::kWithSubtitles}) {
+  for (const AssetView view :
+       {AssetView::kTransport, AssetView::kRobustAudio, AssetView::kWithSubtitles}) {
     const auto other = library().Identify(AssetName("film.mp4", view));
     ASSERT_TRUE(other.ok()) << other.status();
     EXPECT_EQ(*other, *usual);
@@ -131,6 +132,38 @@ TEST_P(CatalogTest, ShowsSubtitlesInTheViewThatHasThem) {
   ASSERT_TRUE(usual.ok() && with.ok());
   EXPECT_EQ((*usual)->info().tracks.size(), 1u);
   EXPECT_EQ((*with)->info().tracks.size(), 2u);
+}
+
+TEST_P(CatalogTest, GivesMp3InUnitsThatStandAloneInTheViewThatAsksForThem) {
+  if (!HasFfmpeg()) GTEST_SKIP() << "ffmpeg is not installed";
+  fs::copy_file(Sample("sound.mp3"), root() + "/a.mp3");
+  std::ofstream(root() + "/twice.m3u") << "a.mp3\na.mp3\n";
+  std::size_t frames = 0;
+  for (const char* path : {"a.mp3", "twice.m3u"}) {
+    SCOPED_TRACE(path);
+    const auto usual = library().Open(path);
+    const auto robust = library().Open(AssetName(path, AssetView::kRobustAudio));
+    ASSERT_TRUE(usual.ok() && robust.ok()) << usual.status() << robust.status();
+    EXPECT_EQ((*usual)->info().tracks.at(0).codec, Codec::kMpegAudio);
+    EXPECT_EQ((*robust)->info().tracks.at(0).codec, Codec::kMp3Adu);
+    const SeenTracks all = ReadAll(robust->get());
+    EXPECT_EQ(all[0].size(), ReadAll(usual->get())[0].size());
+    EXPECT_GT(all[0].size(), frames);
+    frames = all[0].size();
+    // In the playlist: shortly behind its second file's start.
+    const Duration time = (*robust)->info().duration / 2 + 100ms;
+    ASSERT_TRUE((*robust)->Seek(time).ok());
+    const SeenTracks behind = ReadAll(robust->get());
+    const auto due = [&](const std::vector<SeenUnit>& units) {
+      std::vector<SeenUnit> kept;
+      for (const SeenUnit& unit : units) {
+        if ((*robust)->info().tracks[0].DurationFromClock(unit.dts) >= time) kept.push_back(unit);
+      }
+      return kept;
+    };
+    EXPECT_FALSE(due(all[0]).empty());
+    EXPECT_EQ(due(behind[0]), due(all[0]));
+  }
 }
 
 TEST_P(CatalogTest, FollowsNoLinkOut) {

@@ -81,6 +81,16 @@ const std::vector<Expected>& AllExpected() {
       {"g726.mkv", {Codec::kH264, Codec::kG726}, 8000},
       {"speex.ogg", {Codec::kSpeex}, 16000, 320},
       {"speex_3.ogg", {Codec::kSpeex}, 8000, 480},
+      {"latm.ts", {Codec::kAacLatm}, 44100, 1024, false},
+      {"bare.loas", {Codec::kAacLatm}, 44100, 1024, false},
+      {"told_once.loas", {Codec::kAacLatm}, 44100, 1024, false},
+      {"sound.mp3", {Codec::kMp3Adu}, 90000, 0, false, AssetView::kRobustAudio},
+      {"mp3.flv", {Codec::kH264, Codec::kMp3Adu}, 90000, 0, false, AssetView::kRobustAudio},
+      {"part2.mp4", {Codec::kMpeg4Video, Codec::kMp3Adu}, 90000, 0, false, AssetView::kRobustAudio},
+      {"part2.asf", {Codec::kMpeg4Video, Codec::kMp3Adu}, 90000, 0, false, AssetView::kRobustAudio},
+      {"mpeg2.ts", {Codec::kMpegVideo, Codec::kMpegAudio}, 90000, 0, true, AssetView::kRobustAudio},
+      {"vvc1.mp4", {Codec::kH266}},
+      {"vvi1.mp4", {Codec::kH266}},
       {"h263.3gp", {Codec::kH263, Codec::kAac}, 44100, 1024},
       {"h263p.mov", {Codec::kH263}},
       {"h263.mkv", {Codec::kH263, Codec::kAac}, 44100, 1024},
@@ -141,7 +151,8 @@ INSTANTIATE_TEST_SUITE_P(Samples, EveryFormat, ::testing::ValuesIn(AllExpected()
                          [](const auto& test) {
                            std::string name = test.param.name;
                            std::ranges::replace(name, '.', '_');
-                           return name;
+                           const bool robust = test.param.view == AssetView::kRobustAudio;
+                           return robust ? name + "_robust" : name;
                          });
 
 TEST_P(EveryFormat, IsDescribed) {
@@ -226,9 +237,11 @@ TEST_P(EveryFormat, SeeksTwiceWithoutReading) {
 // In these, a seek leaves the start behind.
 TEST(Formats, SeekInLongFilesToTheSameUnits) {
   if (!HasFfmpeg()) GTEST_SKIP() << "ffmpeg is not installed";
-  for (const char* name : {"long.vob", "long.asf"}) {
+  for (const auto& [name, view] :
+       {std::pair("long.vob", AssetView::kTracks), std::pair("long.asf", AssetView::kTracks),
+        std::pair("long.asf", AssetView::kRobustAudio)}) {
     SCOPED_TRACE(name);
-    auto demuxer = OpenPath(Sample(name));
+    auto demuxer = OpenPath(Sample(name), view);
     ASSERT_TRUE(demuxer.ok()) << demuxer.status();
     EXPECT_NEAR(ToSeconds((*demuxer)->info().duration), 25, 0.3);
     ExpectTheSameUnitsAfterEverySeek(demuxer->get(), 1370ms);

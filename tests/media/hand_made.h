@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/media/hand_made_mp4.h"
+
 namespace millrace {
 
 // Five seconds of AMR, or AMR-WB, of every type of frame in turn. The bits are no speech.
@@ -206,6 +208,7 @@ inline std::vector<std::uint8_t> HandMade(const std::string& name) {
   if (name == "speech.awb") return HandMadeAmr(true);
   if (name == "programs.ec3") return HandMadeEac3(3);
   if (name == "substreams.ec3") return HandMadeEac3(2);
+  if (name == "vvc1.mp4" || name == "vvi1.mp4") return HandMadeH266(name == "vvi1.mp4");
   if (name == "cues.srt") return HandMadeSubRip(false);
   if (name == "outlasting.srt") return HandMadeSubRip(true);
   return {};

@@ -24,6 +24,7 @@
 
 #include "media/demuxer.h"
 #include "media/ffmpeg_demuxer.h"
+#include "media/mp3_adu.h"
 #include "tests/media/hand_made.h"
 
 namespace millrace {
@@ -117,6 +118,9 @@ inline const std::map<std::string, Recipe>& Recipes() {
       {"opengop.264", {"opengop.mp4", "-c copy -an -bsf:v h264_mp4toannexb"}},
       {"raw.h265", {"hevc.mp4", "-c copy -an -bsf:v hevc_mp4toannexb"}},
       {"sound.aac", {"plain.mp4", "-c copy -vn"}},
+      {"latm.ts", {"audio.m4a", "-c copy -mpegts_flags latm"}},
+      {"bare.loas", {"audio.m4a", "-c copy -f latm"}},
+      {"told_once.loas", {"audio.m4a", "-c copy -f latm -smc-interval 65535"}},
       // Long enough that seeking leaves the start behind.
       {"long.mp4", {"plain.mp4", "-c copy", "-stream_loop 4"}},
       {"longfrag.mp4", {"long.mp4", "-c copy -movflags frag_keyframe+empty_moov"}},
@@ -281,9 +285,16 @@ inline std::vector<std::uint8_t> ReadWhole(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
+inline absl::StatusOr<std::unique_ptr<Demuxer>> OpenDescriptor(int fd, const std::string& name,
+                                                               AssetView view) {
+  auto demuxer = OpenFfmpegDemuxer(fd, name, view);
+  if (!demuxer.ok() || view != AssetView::kRobustAudio) return demuxer;
+  return WithMp3Adus(*std::move(demuxer));
+}
+
 inline absl::StatusOr<std::unique_ptr<Demuxer>> OpenPath(const std::string& path,
                                                          AssetView view = AssetView::kTracks) {
-  return OpenFfmpegDemuxer(open(path.c_str(), O_RDONLY | O_CLOEXEC), path, view);
+  return OpenDescriptor(open(path.c_str(), O_RDONLY | O_CLOEXEC), path, view);
 }
 
 // Opens bytes as if they were a file of that name.
@@ -297,7 +308,7 @@ inline absl::StatusOr<std::unique_ptr<Demuxer>> OpenBytes(const std::vector<std:
   }
   constexpr timespec kLongAgo[2] = {{1, 0}, {1, 0}};
   futimens(fd, kLongAgo);
-  return OpenFfmpegDemuxer(fd, name, view);
+  return OpenDescriptor(fd, name, view);
 }
 
 inline std::uint32_t Adler32(std::span<const std::uint8_t> bytes, std::uint32_t start) {

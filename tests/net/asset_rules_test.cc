@@ -16,7 +16,9 @@ TEST(AssetQuery, ReadsWordsInAnyOrderAndLeavesOthersAlone) {
   EXPECT_EQ(wish.view, AssetView::kTransport);
   ASSERT_TRUE(ReadAssetQuery("subtitles=0", &wish));
   EXPECT_EQ(wish.view, AssetView::kTransport);
-  ASSERT_TRUE(ReadAssetQuery("mp2t=0&subtitles=1", &wish));
+  ASSERT_TRUE(ReadAssetQuery("mpa-robust", &wish));
+  EXPECT_EQ(wish.view, AssetView::kRobustAudio);
+  ASSERT_TRUE(ReadAssetQuery("mp2t=0&mpa-robust=0&subtitles=1", &wish));
   EXPECT_EQ(wish.view, AssetView::kWithSubtitles);
 }
 
@@ -29,7 +31,7 @@ TEST(AssetQuery, RefusesATimeThatIsNone) {
 }
 
 TEST(AssetQuery, KnowsItsOwn) {
-  EXPECT_TRUE(IsAssetQuery("loop&mp2t&start=3"));
+  EXPECT_TRUE(IsAssetQuery("loop&mp2t&mpa-robust&start=3"));
   EXPECT_FALSE(IsAssetQuery("loop&what"));
   EXPECT_FALSE(IsAssetQuery("start=soon"));
 }
@@ -84,8 +86,8 @@ TEST(Blocksize, GivesPacketsOfAFewSizesNoLargerThanAskedOr512) {
 
 TEST(AssetName, IsThePathUnlessAnotherViewIsMeant) {
   EXPECT_EQ(AssetName("a.ts", AssetView::kTracks), "a.ts");
-  for (const AssetView view :
-       {AssetView::kTracks, AssetView::kTransport, AssetView::kWithSubtitles}) {
+  for (const AssetView view : {AssetView::kTracks, AssetView::kTransport, AssetView::kRobustAudio,
+                               AssetView::kWithSubtitles}) {
     const std::string name = AssetName("dir/a.ts", view);
     EXPECT_EQ(SplitAssetName(name).path, "dir/a.ts");
     EXPECT_EQ(SplitAssetName(name).view, view);

@@ -94,7 +94,7 @@ INSTANTIATE_TEST_SUITE_P(
                       "g722.wav", "g726.wav", "speex.ogg", "klv.ts", "text.mp4", "h263.3gp",
                       "theora.ogv", "short.dv", "shortdv.mov", "jp2.mov", "j2k.mkv", "mpeg2.mpg",
                       "disc.vob", "part2.avi", "jpeg.avi", "h264.avi", "raw.m4e", "raw.m2v",
-                      "raw.mjpeg", "part2.asf"),
+                      "raw.mjpeg", "part2.asf", "vvi1.mp4", "latm.ts", "bare.loas"),
     [](const auto& test) {
       std::string name = test.param;
       name[name.find('.')] = '_';

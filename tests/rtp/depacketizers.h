@@ -147,6 +147,38 @@ class H265Depacketizer final : public NalDepacketizer {
   }
 };
 
+// RFC 9328, without decoding order numbers.
+class H266Depacketizer final : public NalDepacketizer {
+ public:
+  H266Depacketizer() : NalDepacketizer(2) {}
+
+ private:
+  using View = std::span<const std::uint8_t>;
+  static int Type(View p) { return p[1] / 8; }
+  static int Layer(View p) { return p[0] % 64; }
+  static int Temporal(View p) { return p[1] % 8; }
+  bool IsFragment(View p) const override { return Type(p) == 29; }
+  bool IsAggregation(View p) const override { return Type(p) == 28; }
+  bool IsReserved(View) const override { return false; }
+  Bytes HeaderOfFragmented(View p) const override {
+    // P: on a slice's last fragment alone.
+    if ((p[2] & 0x20) != 0 && ((p[2] & 0x40) == 0 || p[2] % 32 > 11)) return {};
+    return {p[0], static_cast<std::uint8_t>(p[2] % 32 * 8 + Temporal(p))};
+  }
+  Bytes HeaderOfAggregated(std::span<const Bytes> units) const override {
+    int forbidden = 0;
+    int layer = 63;
+    int temporal = 7;
+    for (const Bytes& unit : units) {
+      if (unit[0] >= 128) forbidden = 1;
+      if (Layer(unit) < layer) layer = Layer(unit);
+      if (Temporal(unit) < temporal) temporal = Temporal(unit);
+    }
+    return {static_cast<std::uint8_t>(forbidden * 128 + layer),
+            static_cast<std::uint8_t>(28 * 8 + temporal)};
+  }
+};
+
 // RFC 3640 in mode AAC-hbr.
 class AacDepacketizer {
  public:

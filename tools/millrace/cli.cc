@@ -53,7 +53,8 @@ constexpr char kExamples[] =
     "  millrace serve /media --bind :: --port 554 --shards 8 --cache-mb 4096\n"
     "A file /media/films/a.mp4 is then rtsp://HOST:PORT/films/a.mp4\n"
     "Settings, of a folder or behind a URL, as in ...a.mp4?loop&start=90: loop, start=SECONDS,\n"
-    "mp2t (a .ts file as one transport stream), subtitles (as T.140); loop=0 takes one back.\n";
+    "mp2t (a .ts file as one transport stream), mpa-robust (MP3 that bears loss), subtitles (as\n"
+    "T.140); loop=0 takes one back.\n";
 
 // What the user typed, before it is believed.
 struct Typed {
