@@ -167,6 +167,7 @@ class ContainerDemuxer final : public Demuxer {
   absl::Status Seek(Duration time) override;
   absl::StatusOr<bool> Next(AccessUnit* unit) override;
   absl::StatusOr<bool> Grow() override;
+  void TakeAsWhole() override { info_.growing = false; }
   Duration FindEnd() override;
 
  private:

@@ -151,6 +151,17 @@ class Mp3AduDemuxer final : public Demuxer {
     }
   }
 
+  absl::StatusOr<bool> Grow() override {
+    absl::StatusOr<bool> more = media_->Grow();
+    info_.growing = media_->info().growing;
+    return more;
+  }
+  void TakeAsWhole() override {
+    media_->TakeAsWhole();
+    info_.growing = false;
+  }
+  Duration FindEnd() override { return media_->FindEnd(); }
+
  private:
   const std::unique_ptr<Demuxer> media_;
   MediaInfo info_;

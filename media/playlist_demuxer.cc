@@ -200,6 +200,7 @@ class Planner {
   absl::StatusOr<Clip> LookThrough(const FoundItem& found) {
     auto demuxer = library_->Open(AssetName(found.path, view_));
     if (!demuxer.ok()) return demuxer.status();
+    (*demuxer)->TakeAsWhole();
     const MediaInfo& info = (*demuxer)->info();
     std::string why;
     if (plan_->items.empty()) {
@@ -343,6 +344,7 @@ class PlaylistDemuxer final : public Demuxer {
       return Judge(absl::AbortedError("changed while the playlist was being served"));
     }
     file_ = *std::move(file);
+    file_->TakeAsWhole();
     return absl::OkStatus();
   }
 
