@@ -1,5 +1,5 @@
-// A container that libavformat reads packet by packet: MP4, Matroska, FLV, Ogg, ASF, MPEG-TS and
-// MPEG-PS.
+// A container that libavformat reads packet by packet: Matroska, FLV, Ogg, ASF, MPEG-TS, MPEG-PS,
+// and MP4 that is not played by its own tables (ffmpeg_mp4_file.h).
 //
 // The data's way: the head is read until every stream is known (of an MP4, the times of all
 // packets instead); from then on each packet becomes an access unit and waits in a queue for its

@@ -10,6 +10,7 @@
 #include "media/avi_layout.h"
 #include "media/byte_source.h"
 #include "media/ffmpeg_container.h"
+#include "media/ffmpeg_mp4_file.h"
 #include "media/ffmpeg_streams.h"
 #include "media/ffmpeg_support.h"
 #include "media/indexed_demuxer.h"
@@ -55,7 +56,9 @@ absl::StatusOr<std::unique_ptr<Demuxer>> OpenFfmpegDemuxer(int fd, std::string_v
   if (StartsJpeg(file)) return OpenRawVideo(std::move(file), Codec::kMotionJpeg);
   const std::string name(name_for_log);
   auto source = std::make_unique<ByteSource>(std::move(file));
-  ShowMp4(ReadMp4Layout(source->file()), source.get());
+  const Mp4Layout layout = ReadMp4Layout(source->file());
+  if (auto demuxer = OpenIndexedMp4(source.get(), layout, name, view)) return demuxer;
+  ShowMp4(layout, source.get());
   absl::StatusOr<FormatPtr> format = OpenFormat(source.get(), name);
   if (!format.ok()) return format.status();
   if (const std::optional<Codec> codec = BareCodec(**format)) {

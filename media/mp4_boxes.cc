@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -18,40 +17,10 @@ std::uint64_t BigEndian(const std::uint8_t* bytes, std::size_t count) {
 
 constexpr std::uint64_t kShortHeader = 8, kLongHeader = 16;
 
-bool BeginsAFile(std::string_view type) {
+bool BeginsAFile(std::uint32_t type) {
   constexpr std::array<std::string_view, 9> kFirst = {"ftyp", "styp", "moov", "mdat", "free",
                                                       "skip", "wide", "sidx", "moof"};
-  return std::ranges::find(kFirst, type) != kFirst.end();
-}
-
-struct Box {
-  std::array<char, 4> letters{};
-  FileRange payload;
-  bool cut_short = false;  // by the end it is held within
-
-  bool Is(std::string_view type) const {
-    return std::string_view(letters.data(), letters.size()) == type;
-  }
-};
-
-// The box at `at`, held within `end`; nothing where there is none.
-std::optional<Box> ReadBox(const MediaFile& file, std::uint64_t at, std::uint64_t end) {
-  if (at >= end || end - at < kShortHeader) return std::nullopt;
-  std::array<std::uint8_t, kLongHeader> header{};
-  if (file.ReadAt(at, header).value_or(0) < kShortHeader) return std::nullopt;
-  Box box;
-  std::memcpy(box.letters.data(), header.data() + 4, box.letters.size());
-  std::uint64_t size = BigEndian(header.data(), 4), header_bytes = kShortHeader;
-  if (size == 1) {
-    size = BigEndian(header.data() + 8, 8);
-    header_bytes = kLongHeader;
-  } else if (size == 0) {
-    size = end - at;  // to the end
-  }
-  if (size < header_bytes) return std::nullopt;
-  box.cut_short = size > end - at;
-  box.payload = {std::min(at + header_bytes, end), box.cut_short ? end : at + size};
-  return box;
+  return std::ranges::any_of(kFirst, [type](auto letters) { return BoxType(letters) == type; });
 }
 
 // Looks for H.266 from box to box, in as many as a file of a thousand tracks may have.
@@ -70,7 +39,7 @@ class H266Finder {
   static constexpr std::size_t kTop = 0, kInTrack = 2;
 
   void Search(FileRange range, std::size_t depth) {
-    while (const std::optional<Box> box = Next(&range)) {
+    while (const std::optional<Mp4Box> box = Next(&range)) {
       if (depth == kInTrack && box->Is("tkhd")) ReadTrackId(box->payload);
       if (!box->Is(kWay[depth])) continue;
       if (depth + 1 < kWay.size()) {
@@ -85,18 +54,18 @@ class H266Finder {
   void SearchEntries(FileRange range) {
     // Of a VisualSampleEntry before its boxes, ISO 14496-12 section 12.1.3.
     constexpr std::uint64_t kEntryBytes = 78;
-    while (const std::optional<Box> entry = Next(&range)) {
+    while (const std::optional<Mp4Box> entry = Next(&range)) {
       if (!entry->Is("vvc1") && !entry->Is("vvi1")) continue;
       FileRange boxes = {entry->payload.begin + kEntryBytes, entry->payload.end};
-      while (const std::optional<Box> box = Next(&boxes)) {
+      while (const std::optional<Mp4Box> box = Next(&boxes)) {
         if (box->Is("vvcC")) ReadRecord(box->payload);
       }
     }
   }
 
-  std::optional<Box> Next(FileRange* range) {
+  std::optional<Mp4Box> Next(FileRange* range) {
     if (++boxes_ > kBoxesMax) return std::nullopt;
-    const std::optional<Box> box = ReadBox(file_, range->begin, range->end);
+    const std::optional<Mp4Box> box = ReadMp4Box(file_, range->begin, range->end);
     if (box) range->begin = box->payload.end;
     return box;
   }
@@ -129,25 +98,45 @@ class H266Finder {
 
 }  // namespace
 
+std::optional<Mp4Box> ReadMp4Box(const MediaFile& file, std::uint64_t at, std::uint64_t end) {
+  if (at > end || end - at < kShortHeader) return std::nullopt;
+  std::array<std::uint8_t, kLongHeader> header{};
+  if (file.ReadAt(at, header).value_or(0) < kShortHeader) return std::nullopt;
+  std::uint64_t size = BigEndian(header.data(), 4), header_bytes = kShortHeader;
+  if (size == 1) {
+    size = BigEndian(header.data() + 8, 8);
+    header_bytes = kLongHeader;
+  } else if (size == 0) {
+    size = end - at;  // to the end of the file
+  }
+  if (size < header_bytes) return std::nullopt;
+  const bool cut = size > end - at;
+  const std::uint64_t box_end = cut ? end : at + size;
+  return Mp4Box{.type = static_cast<std::uint32_t>(BigEndian(header.data() + 4, 4)),
+                .at = at,
+                .payload = {std::min(at + header_bytes, box_end), box_end},
+                .cut = cut};
+}
+
 Mp4Layout ReadMp4Layout(const MediaFile& file) {
   constexpr int kBoxesMax = 1'000'000;
   Mp4Layout layout;
   layout.readable_end = file.size();
   std::uint64_t at = 0;
   for (int boxes = 0; boxes < kBoxesMax; ++boxes) {
-    const std::optional<Box> box = ReadBox(file, at, file.size());
-    if (!box) break;
-    if (at == 0 && !BeginsAFile({box->letters.data(), box->letters.size()})) break;
+    const std::optional<Mp4Box> box = ReadMp4Box(file, at, file.size());
+    if (!box || (at == 0 && !BeginsAFile(box->type))) break;
     if (box->Is("mdat") && box->payload.begin < box->payload.end) {
       layout.media_data.push_back(box->payload);
     }
-    if (box->cut_short && !box->Is("mdat")) {
+    if (box->cut && !box->Is("mdat")) {
       layout.readable_end = at;
       break;
     }
     if (box->Is("moof")) layout.fragmented = true;
     if (box->Is("mfra")) layout.random_index = true;
     if (box->Is("sidx")) layout.segment_indexes.push_back(at);
+    if (box->Is("moov")) layout.movies.push_back(*box);
     at = box->payload.end;
   }
   if (at < file.size() && file.size() - at < kShortHeader) layout.readable_end = at;

@@ -5,6 +5,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <string_view>
 #include <vector>
 
 #include "media/media_file.h"
@@ -16,10 +18,31 @@ struct FileRange {
   std::uint64_t begin = 0, end = 0;  // [begin, end)
 };
 
+constexpr std::uint32_t BoxType(std::string_view letters) {
+  std::uint32_t type = 0;
+  for (const char letter : letters.substr(0, 4)) {
+    type = type << 8 | static_cast<std::uint8_t>(letter);
+  }
+  return type;
+}
+
+struct Mp4Box {
+  std::uint32_t type = 0;
+  std::uint64_t at = 0;  // where its header begins
+  FileRange payload;
+  bool cut = false;  // it would be longer than what it lies in, and ends there
+
+  bool Is(std::string_view letters) const { return type == BoxType(letters); }
+};
+
+// The box whose header begins at `at`, within what ends at `end`. Nothing: there is no box.
+std::optional<Mp4Box> ReadMp4Box(const MediaFile& file, std::uint64_t at, std::uint64_t end);
+
 // Ascending offsets, ISO 14496-12.
 struct Mp4Layout {
   std::vector<FileRange> media_data;           // payloads of `mdat`, section 8.1.1
   std::vector<std::uint64_t> segment_indexes;  // where a `sidx` box begins, section 8.16.3
+  std::vector<Mp4Box> movies;                  // `moov`, section 8.2.1
   std::uint64_t readable_end = 0;  // where a box begins that the file cuts short, other than `mdat`
   bool fragmented = false;         // has `moof` boxes, section 8.8.4
   bool random_index = false;       // has an `mfra` box, section 8.8.9, which is written last

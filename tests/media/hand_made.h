@@ -202,6 +202,14 @@ inline std::vector<std::uint8_t> WithKlv(const std::vector<std::uint8_t>& stream
   return out;
 }
 
+// Two chapters, as ffmpeg reads metadata.
+inline std::vector<std::uint8_t> HandMadeChapters() {
+  const std::string text =
+      ";FFMETADATA1\n[CHAPTER]\nTIMEBASE=1/1\nSTART=0\nEND=2\ntitle=one\n"
+      "[CHAPTER]\nTIMEBASE=1/1\nSTART=2\nEND=5\ntitle=two\n";
+  return {text.begin(), text.end()};
+}
+
 // Empty: not one of these.
 inline std::vector<std::uint8_t> HandMade(const std::string& name) {
   if (name == "speech.amr") return HandMadeAmr(false);
@@ -209,6 +217,7 @@ inline std::vector<std::uint8_t> HandMade(const std::string& name) {
   if (name == "programs.ec3") return HandMadeEac3(3);
   if (name == "substreams.ec3") return HandMadeEac3(2);
   if (name == "vvc1.mp4" || name == "vvi1.mp4") return HandMadeH266(name == "vvi1.mp4");
+  if (name == "chapters.txt") return HandMadeChapters();
   if (name == "cues.srt") return HandMadeSubRip(false);
   if (name == "outlasting.srt") return HandMadeSubRip(true);
   return {};
