@@ -2,6 +2,8 @@
 
 #include <charconv>
 
+#include "absl/strings/escaping.h"
+
 namespace millrace {
 namespace {
 
@@ -35,6 +37,12 @@ AssetNameParts SplitAssetName(std::string_view name) {
     std::from_chars(rest.data() + mark + 1, rest.data() + rest.size(), parts.packet_bytes);
   }
   return parts;
+}
+
+std::string PrintablePath(std::string_view path) {
+  constexpr std::size_t kShownMax = 256;
+  const std::string_view shown = path.substr(0, kShownMax);
+  return absl::Utf8SafeCHexEscape(absl::string_view(shown.data(), shown.size()));
 }
 
 }  // namespace millrace

@@ -29,4 +29,7 @@ struct AssetNameParts {
 // Views into `name`. An unknown word is the usual view, a number that is none the usual size.
 AssetNameParts SplitAssetName(std::string_view name);
 
+// Whatever bytes a client or a playlist names a file with, as part of one line for the log.
+std::string PrintablePath(std::string_view path);
+
 }  // namespace millrace
