@@ -39,6 +39,14 @@ AssetNameParts SplitAssetName(std::string_view name) {
   return parts;
 }
 
+std::optional<std::string_view> PathBelow(std::string_view path, std::string_view prefix) {
+  if (prefix.empty()) return path;
+  if (!path.starts_with(prefix)) return std::nullopt;
+  path.remove_prefix(prefix.size());
+  if (!path.starts_with('/')) return std::nullopt;
+  return path.substr(1);
+}
+
 std::string PrintablePath(std::string_view path) {
   constexpr std::size_t kShownMax = 256;
   const std::string_view shown = path.substr(0, kShownMax);
