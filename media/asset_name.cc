@@ -2,6 +2,8 @@
 
 #include <charconv>
 
+#include "absl/strings/escaping.h"
+
 namespace millrace {
 namespace {
 
@@ -38,6 +40,20 @@ AssetNameParts SplitAssetName(std::string_view name) {
     std::from_chars(rest.data() + mark + 1, rest.data() + rest.size(), parts.packet_bytes);
   }
   return parts;
+}
+
+std::optional<std::string_view> PathBelow(std::string_view path, std::string_view prefix) {
+  if (prefix.empty()) return path;
+  if (!path.starts_with(prefix)) return std::nullopt;
+  path.remove_prefix(prefix.size());
+  if (!path.starts_with('/')) return std::nullopt;
+  return path.substr(1);
+}
+
+std::string PrintablePath(std::string_view path) {
+  constexpr std::size_t kShownMax = 256;
+  const std::string_view shown = path.substr(0, kShownMax);
+  return absl::Utf8SafeCHexEscape(absl::string_view(shown.data(), shown.size()));
 }
 
 }  // namespace millrace

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -29,5 +30,12 @@ struct AssetNameParts {
 };
 // Views into `name`. An unknown word is the usual view, a number that is none the usual size.
 AssetNameParts SplitAssetName(std::string_view name);
+
+// What of `path` lies below `prefix`, which has no slashes at its ends; all of it below the top,
+// which is the empty one. Nothing: it lies elsewhere, or is the prefix itself.
+std::optional<std::string_view> PathBelow(std::string_view path, std::string_view prefix);
+
+// Whatever bytes a client or a playlist names a file with, as part of one line for the log.
+std::string PrintablePath(std::string_view path);
 
 }  // namespace millrace

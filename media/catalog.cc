@@ -13,7 +13,6 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "media/asset_name.h"
 #include "media/ffmpeg_demuxer.h"
@@ -26,15 +25,8 @@
 namespace millrace {
 namespace {
 
-// Whatever bytes a client sent, as one line of a log.
-std::string Printable(std::string_view path) {
-  constexpr std::size_t kShownMax = 256;
-  const std::string_view shown = path.substr(0, kShownMax);
-  return absl::Utf8SafeCHexEscape(absl::string_view(shown.data(), shown.size()));
-}
-
 absl::Status Failure(int error, std::string_view path) {
-  const std::string message = absl::StrCat(Printable(path), ": ", strerror(error));
+  const std::string message = absl::StrCat(PrintablePath(path), ": ", strerror(error));
   switch (error) {
     case ENOENT:
     case ENOTDIR:
@@ -173,7 +165,7 @@ absl::StatusOr<std::unique_ptr<Catalog>> Catalog::Open(const std::string& root) 
   const int fd = open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd >= 0) return std::unique_ptr<Catalog>(new Catalog(fd));
   const int error = errno;
-  const std::string name = absl::StrCat("the folder '", Printable(root), "' ");
+  const std::string name = absl::StrCat("the folder '", PrintablePath(root), "' ");
   if (error == ENOENT) return absl::NotFoundError(absl::StrCat(name, "does not exist"));
   if (error == ENOTDIR) return absl::InvalidArgumentError(absl::StrCat(name, "is not a folder"));
   if (error == EACCES) return absl::PermissionDeniedError(absl::StrCat(name, "may not be read"));
@@ -189,7 +181,9 @@ absl::StatusOr<int> Catalog::OpenRegularFile(std::string_view path) const {
   struct stat status {};
   const bool regular = fstat(seen, &status) == 0 && S_ISREG(status.st_mode);
   close(seen);
-  if (!regular) return absl::NotFoundError(absl::StrCat(Printable(path), ": not a regular file"));
+  if (!regular) {
+    return absl::NotFoundError(absl::StrCat(PrintablePath(path), ": not a regular file"));
+  }
   const int fd = OpenBeneath(root_, name, O_RDONLY | O_NONBLOCK | O_NOCTTY, confinement_);
   if (fd < 0) return Failure(-fd, path);
   if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {  // exchanged in between
@@ -220,7 +214,7 @@ absl::StatusOr<std::unique_ptr<Demuxer>> Catalog::Open(std::string_view name) {
   }
   if (demuxer.ok()) return demuxer;
   const absl::Status& why = demuxer.status();
-  return absl::Status(why.code(), absl::StrCat(Printable(path), ": ", why.message()));
+  return absl::Status(why.code(), absl::StrCat(PrintablePath(path), ": ", why.message()));
 }
 
 absl::StatusOr<std::unique_ptr<Demuxer>> Catalog::OpenPlaylist(int fd, std::string_view name) {

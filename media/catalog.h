@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "core/clock.h"
 #include "media/confined_open.h"
 #include "media/demuxer.h"
 #include "media/playlist_demuxer.h"
@@ -68,7 +69,8 @@ class Catalog final : public Library {
 
   const int root_;
   Confinement confinement_;
-  PlaylistPlans playlists_;
+  const SystemClock clock_;
+  PlaylistPlans playlists_{&clock_};
 };
 
 // By extension, whatever its case; which are served stands in the .cc.

@@ -1,23 +1,14 @@
 #include "media/mounted_library.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "media/asset_name.h"
 
 namespace millrace {
 namespace {
-
-// What of `path` lies below `prefix`; `path` itself below the top.
-bool LiesBelow(std::string_view path, std::string_view prefix, std::string_view* rest) {
-  *rest = path;
-  if (prefix.empty()) return true;
-  if (!path.starts_with(prefix) || path.size() <= prefix.size() || path[prefix.size()] != '/') {
-    return false;
-  }
-  rest->remove_prefix(prefix.size() + 1);
-  return true;
-}
 
 absl::Status NothingServed() { return absl::NotFoundError("no folder is served there"); }
 
@@ -47,11 +38,11 @@ Library* MountedLibrary::Find(std::string_view* path) const {
   const Mount* best = nullptr;
   std::string_view best_rest;
   for (const Mount& mount : mounts_) {
-    std::string_view rest;
     if (best != nullptr && mount.root.prefix.size() <= best->root.prefix.size()) continue;
-    if (!LiesBelow(*path, mount.root.prefix, &rest)) continue;
+    const std::optional<std::string_view> rest = PathBelow(*path, mount.root.prefix);
+    if (!rest) continue;
     best = &mount;
-    best_rest = rest;
+    best_rest = *rest;
   }
   *path = best_rest;
   return best == nullptr ? nullptr : best->catalog.get();

@@ -7,9 +7,9 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "media/asset_name.h"
 
 namespace millrace {
 namespace {
@@ -21,8 +21,7 @@ constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 absl::string_view AbslView(std::string_view s) { return {s.data(), s.size()}; }
 
 absl::Status Refuse(std::size_t line, std::string_view name, std::string_view why) {
-  constexpr std::size_t kShownMax = 200;
-  const std::string shown = absl::Utf8SafeCHexEscape(AbslView(name.substr(0, kShownMax)));
+  const std::string shown = PrintablePath(name);
   return absl::InvalidArgumentError(
       absl::StrCat("line ", line, ": ", shown, shown.empty() ? "" : " ", AbslView(why)));
 }

@@ -210,7 +210,8 @@ class Planner {
       why = WhyNotAlike(plan_->info, info);
     }
     if (why.empty() && info.duration <= Duration::zero()) why = "does not say how long it is";
-    if (!why.empty()) return absl::InvalidArgumentError(absl::StrCat(found.path, ": ", why));
+    if (!why.empty())
+      return absl::InvalidArgumentError(absl::StrCat(PrintablePath(found.path), ": ", why));
     Clip clip;
     clip.duration = info.duration;
     if (indexed_ && info.random_access.size() <= kRandomAccessMax) {
@@ -271,6 +272,16 @@ class Planner {
   std::vector<std::int64_t> last_due_;  // of the last item
   bool indexed_ = true;
 };
+
+absl::StatusOr<std::shared_ptr<const PlaylistPlan>> MakePlan(Library* library, AssetView view,
+                                                             const std::vector<FoundItem>& items,
+                                                             const std::string& title) {
+  Planner planner(library, view);
+  for (const FoundItem& item : items) {
+    if (absl::Status added = planner.Add(item); !added.ok()) return added;
+  }
+  return planner.Finish(title);
+}
 
 class PlaylistDemuxer final : public Demuxer {
  public:
@@ -358,7 +369,7 @@ class PlaylistDemuxer final : public Demuxer {
     if (status.ok()) return status;
     const PlaylistPlan::Item& item = plan_->items[item_];
     return absl::Status(status.code(), absl::StrCat("line ", item.line, ": ",
-                                                    std::string(SplitAssetName(item.name).path),
+                                                    PrintablePath(SplitAssetName(item.name).path),
                                                     ": ", status.message()));
   }
 
@@ -397,25 +408,43 @@ absl::StatusOr<std::unique_ptr<Demuxer>> PlaylistPlans::Open(Library* items, std
   if (!playlist.ok()) return playlist.status();
   const std::vector<FoundItem> found = FindItems(items, *playlist, parts.view);
   const AssetIdentity identity = Combine(file, found);
-  std::shared_ptr<const PlaylistPlan> plan;
-  {
-    const std::lock_guard lock(mutex_);
-    const auto known = plans_.find(std::string(name));
-    if (known != plans_.end() && known->second.identity == identity) {
-      plan = known->second.plan.lock();
-    }
+  const std::string key(name);
+  absl::StatusOr<std::shared_ptr<const PlaylistPlan>> plan = Find(key, identity);
+  if (plan.ok() && *plan == nullptr) {
+    plan = MakePlan(items, parts.view, found, playlist->title);
+    Keep(key, identity, plan);
   }
-  if (plan == nullptr) {
-    Planner planner(items, parts.view);
-    for (const FoundItem& item : found) {
-      if (absl::Status added = planner.Add(item); !added.ok()) return added;
-    }
-    plan = planner.Finish(playlist->title);
-    const std::lock_guard lock(mutex_);
+  if (!plan.ok()) return plan.status();
+  return std::make_unique<PlaylistDemuxer>(items, *std::move(plan));
+}
+
+absl::StatusOr<std::shared_ptr<const PlaylistPlan>> PlaylistPlans::Find(
+    const std::string& name, const AssetIdentity& identity) {
+  const Instant now = clock_->Now();
+  const std::lock_guard lock(mutex_);
+  const auto failed = failures_.find(name);
+  if (failed != failures_.end() && failed->second.identity == identity &&
+      now < failed->second.until) {
+    return absl::InvalidArgumentError(failed->second.why);
+  }
+  const auto known = plans_.find(name);
+  if (known == plans_.end() || known->second.identity != identity) return nullptr;
+  return known->second.plan.lock();
+}
+
+void PlaylistPlans::Keep(const std::string& name, const AssetIdentity& identity,
+                         const absl::StatusOr<std::shared_ptr<const PlaylistPlan>>& plan) {
+  const Instant now = clock_->Now();
+  const std::lock_guard lock(mutex_);
+  if (plan.ok()) {
     absl::erase_if(plans_, [](const auto& known) { return known.second.plan.expired(); });
-    plans_[std::string(name)] = {identity, plan};
+    plans_[name] = {identity, *plan};
+    failures_.erase(name);
+  } else if (absl::IsInvalidArgument(plan.status())) {  // else it says nothing of the files
+    absl::erase_if(failures_, [now](const auto& failed) { return failed.second.until <= now; });
+    if (failures_.size() >= kPlaylistFailuresMax) failures_.clear();
+    failures_[name] = {identity, std::string(plan.status().message()), now + kPlaylistFailureKept};
   }
-  return std::make_unique<PlaylistDemuxer>(items, std::move(plan));
 }
 
 AssetIdentity PlaylistPlans::Identify(Library* items, std::string_view name,

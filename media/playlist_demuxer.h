@@ -14,7 +14,8 @@
 // file's first unit is due; one beyond that is due at its end. So they ascend over all files.
 //
 // Shard: none; blocking, loader threads only. PlaylistPlans is thread-safe.
-// Limits: kPlaylistItemsMax items of kPlaylistFilesMax files, kPlaylistDurationMax.
+// Limits: kPlaylistItemsMax items of kPlaylistFilesMax files, kPlaylistDurationMax;
+// kPlaylistFailuresMax lists are known to fail.
 // Invariant: a file that has been exchanged since the plan was made is not played.
 #pragma once
 
@@ -34,12 +35,19 @@ namespace millrace {
 // Each is opened once to make a plan, which takes a millisecond or two.
 inline constexpr std::size_t kPlaylistFilesMax = 2000;
 inline constexpr Duration kPlaylistDurationMax = 366 * 24h;
+// So long a list of the same files is not looked through again in which something is wrong. Not for
+// ever: a disk that cannot be read for a while also looks like that.
+inline constexpr Duration kPlaylistFailureKept = 60s;
+inline constexpr std::size_t kPlaylistFailuresMax = 1000;
 
 struct PlaylistPlan;
 
-// Plans in use, so that a playlist's files are looked through once however many read it.
+// Plans in use, so that a playlist's files are looked through once however many read it, and why
+// others have failed, so that asking for one again and again is not a way to keep loaders busy.
 class PlaylistPlans {
  public:
+  explicit PlaylistPlans(const Clock* clock) : clock_(clock) {}  // outlives this
+
   // `name` is the playlist's, as a Library takes it; `file` and `text` are what lies there. `items`
   // outlives the demuxer and is asked for files and never for playlists; names for it are made with
   // the view of `name`.
@@ -58,8 +66,22 @@ class PlaylistPlans {
     std::weak_ptr<const PlaylistPlan> plan;
   };
 
-  std::mutex mutex_;
-  absl::flat_hash_map<std::string, Known> plans_;  // guarded by mutex_
+  struct Failure {
+    AssetIdentity identity;
+    std::string why;
+    Instant until{};
+  };
+
+  // A plan, an error, or null: not known.
+  absl::StatusOr<std::shared_ptr<const PlaylistPlan>> Find(const std::string& name,
+                                                           const AssetIdentity& identity);
+  void Keep(const std::string& name, const AssetIdentity& identity,
+            const absl::StatusOr<std::shared_ptr<const PlaylistPlan>>& plan);
+
+  const Clock* const clock_;
+  std::mutex mutex_;  // guards what follows
+  absl::flat_hash_map<std::string, Known> plans_;
+  absl::flat_hash_map<std::string, Failure> failures_;
 };
 
 }  // namespace millrace

@@ -213,11 +213,13 @@ void ServerProcess::Stop() {
   const PacketCacheStats stats = parts_->cache->stats();
   const std::uint64_t asked = stats.hits + stats.misses;
   if (asked > 0) {
+    constexpr double kMib = 1 << 20;
     LogInfo(
         "packet cache: {} blocks asked for, {:.1f} % of them there; {} loaded, {} let go for room, "
-        "{} MiB in use",
+        "{:.1f} MiB in use, {:.1f} MiB at most",
         asked, 100.0 * static_cast<double>(stats.hits) / static_cast<double>(asked), stats.loads,
-        stats.evictions, stats.bytes >> 20);
+        stats.evictions, static_cast<double>(stats.bytes) / kMib,
+        static_cast<double>(stats.bytes_most) / kMib);
   }
   parts_->cache.reset();
   parts_->store.reset();

@@ -231,6 +231,7 @@ void PacketCache::FinishLoad(Entry* entry, absl::StatusOr<std::unique_ptr<BlockS
     presentation = std::move(entry->presentation);
     if (result.ok()) {
       stats_.bytes += (*result)->memory_bytes;
+      stats_.bytes_most = std::max(stats_.bytes_most, stats_.bytes);
       entry->block = BlockRef(result->release());
       held_.PushBack(entry);
     } else {

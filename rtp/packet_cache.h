@@ -139,10 +139,11 @@ class BlockSource {
 };
 
 struct PacketCacheStats {
-  std::uint64_t bytes = 0;    // held now
-  std::uint64_t blocks = 0;   // sets held now
-  std::uint64_t waiting = 0;  // loads that wait for room now
-  std::uint64_t hits = 0;     // since the start, as all below
+  std::uint64_t bytes = 0;       // held now
+  std::uint64_t blocks = 0;      // sets held now
+  std::uint64_t waiting = 0;     // loads that wait for room now
+  std::uint64_t bytes_most = 0;  // held at once since the start, as all below
+  std::uint64_t hits = 0;
   std::uint64_t misses = 0;
   std::uint64_t loads = 0;
   std::uint64_t failures = 0;

@@ -35,11 +35,6 @@ void SetView(AssetView view, bool on, AssetWish* wish) {
   }
 }
 
-bool IsBelow(std::string_view path, std::string_view prefix) {
-  if (prefix.empty()) return true;
-  return path.starts_with(prefix) && (path.size() == prefix.size() || path[prefix.size()] == '/');
-}
-
 // The number that stands for {i}, if this is one of the series' paths: no sign, no needless zeros.
 std::optional<std::uint32_t> NumberIn(const ChannelSeries& series, std::string_view path) {
   if (path.size() <= series.prefix.size() + series.suffix.size()) return std::nullopt;
@@ -105,8 +100,9 @@ std::optional<AssetMeaning> AssetRules::Resolve(std::string_view path,
     file = series.file;
     break;
   }
-  const auto root = std::ranges::find_if(
-      roots_, [file](const Root& candidate) { return IsBelow(file, candidate.prefix); });
+  const auto root = std::ranges::find_if(roots_, [file](const Root& candidate) {
+    return PathBelow(file, candidate.prefix).has_value();
+  });
   if (root != roots_.end()) meaning.wish = root->wish;
   if (!ReadAssetQuery(query, &meaning.wish)) return std::nullopt;
   if (meaning.channel) {

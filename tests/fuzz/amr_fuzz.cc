@@ -43,14 +43,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   packetizer->Flush(builder);
   const PacketBlock block = std::move(builder).Seal();
-  const std::string fault = testing::FindFault(block, packet_bytes);
-  Require(fault.empty(), fault);
   AmrDepacketizer receiver(wideband);
-  for (std::size_t i = 0; i < block.packets().size(); ++i) {
-    const auto view = PacketView::Parse(block.packet(i));
-    const std::string refused = receiver.Add(view->payload, view->timestamp);
-    Require(refused.empty(), refused);
-  }
+  testing::RequireReceived(block, packet_bytes, &receiver);
   std::vector<Bytes> frames;
   for (auto& frame : receiver.frames) frames.push_back(frame.bytes);
   Require(frames == expected, "frames differ");

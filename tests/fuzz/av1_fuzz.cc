@@ -98,16 +98,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   packetizer->Flush(builder);
   const PacketBlock block = std::move(builder).Seal();
-  const std::string fault = testing::FindFault(block, packet_bytes);
-  Require(fault.empty(), fault);
-
   testing::Av1Depacketizer receiver;
-  for (std::size_t i = 0; i < block.packets().size(); ++i) {
-    const auto view = PacketView::Parse(block.packet(i));
-    const std::string refused = receiver.Add(view->payload, view->marker);
-    Require(refused.empty(), refused);
-  }
-  Require(!receiver.open() && receiver.units.size() == expected.size(), "units");
+  testing::RequireReceived(block, packet_bytes, &receiver);
+  Require(receiver.units.size() == expected.size(), "units");
   for (std::size_t i = 0; i < expected.size(); ++i) {
     Require(receiver.units[i].obus == expected[i].obus, "OBUs differ");
     Require(receiver.units[i].starts_sequence == expected[i].starts_sequence, "N");

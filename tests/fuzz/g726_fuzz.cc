@@ -36,13 +36,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const std::size_t bytes = units[i].data.size();
     Require(taken[i] == (bytes != 0 && bytes % bits == 0), "taken");
   }
-  const std::string fault = testing::FindFault(block, packet_bytes);
-  Require(fault.empty(), fault);
   testing::G726Depacketizer receiver(bits);
-  for (std::size_t i = 0; i < block.packets().size(); ++i) {
-    const std::string refused = receiver.Add(*PacketView::Parse(block.packet(i)));
-    Require(refused.empty(), refused);
-  }
+  testing::RequireReceived(block, packet_bytes, &receiver);
   Require(receiver.words == expected, "words differ");
   return 0;
 }

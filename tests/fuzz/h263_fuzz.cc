@@ -46,7 +46,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   testing::H263Depacketizer receiver;
   for (std::size_t i = 0; i < block.packets().size(); ++i) {
     const auto view = PacketView::Parse(block.packet(i));
-    const std::string refused = receiver.Add(view->payload, view->marker);
+    const std::string refused = receiver.Add(*view);
     // A start code of a picture inside a unit is for the receiver to wonder at, not a fault here.
     Require(refused.empty() || refused == "a picture inside a picture", refused);
     if (!refused.empty()) return 0;

@@ -33,7 +33,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   testing::Jpeg2000Depacketizer receiver;
   for (std::size_t i = 0; i < block.packets().size(); ++i) {
     const auto view = PacketView::Parse(block.packet(i));
-    const std::string refused = receiver.Add(view->payload, view->marker);
+    const std::string refused = receiver.Add(*view);
     // A fragment that begins like a tile-part is the fuzzer's doing.
     if (refused == "another tile's number") return 0;
     Require(refused.empty(), refused);

@@ -2,9 +2,13 @@
 // back every unit that a plain reader of the framing finds.
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/rtp/packet_testing.h"
@@ -65,6 +69,34 @@ inline std::vector<Bytes> PlainNalUnits(const Bytes& data, std::size_t length_si
   }
   finish();
   return nals;
+}
+
+// Three bytes a frame: its size, and bits that say when it is over, whether it can be started at,
+// or that its time is the earliest there is; then its bytes as far as there are any, zeros behind.
+inline std::vector<SourceUnit> FuzzedFrames(const std::uint8_t* data, std::size_t size) {
+  std::vector<SourceUnit> frames;
+  std::int64_t pts = 0;
+  for (std::size_t at = 0; at + 3 <= size;) {
+    Bytes frame(std::size_t{data[at]} << 8 | data[at + 1]);
+    const int bits = data[at + 2];
+    at += 3;
+    const std::size_t copied = std::min(frame.size(), size - at);
+    if (copied != 0) std::memcpy(frame.data(), data + at, copied);
+    at += copied;
+    if (bits >> 1 == 127) pts = INT64_MIN;
+    frames.push_back({pts, bits * 100, std::move(frame), (bits & 1) != 0});
+    pts += bits * 100;
+  }
+  return frames;
+}
+
+// The block is sound and passes the receiver.
+template <typename Receiver>
+void RequireReceived(const PacketBlock& block, std::size_t packet_bytes, Receiver* receiver) {
+  const std::string fault = FindFault(block, packet_bytes);
+  Require(fault.empty(), fault);
+  const std::string refused = Receive(block, receiver);
+  Require(refused.empty(), refused);
 }
 
 // The first byte chooses the framing, the second the packet size; the rest is the access unit.

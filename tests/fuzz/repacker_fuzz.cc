@@ -72,10 +72,12 @@ void CompareVideo(const Bytes& payload, std::size_t header_bytes, bool fragment,
 
 void CompareAudio(const Bytes& payload, const Collector& parts, bool marker) {
   testing::AacDepacketizer of_original, of_parts;
-  if (!of_original.Add(payload, marker).empty() || of_original.open()) return;
+  if (!of_original.Add({.marker = marker, .payload = payload}).empty() || of_original.open())
+    return;
   for (std::size_t i = 0; i < parts.payloads.size(); ++i) {
     Require(parts.positions[i] == of_parts.frames.size() - (of_parts.open() ? 1 : 0), "position");
-    const std::string fault = of_parts.Add(parts.payloads[i], parts.markers[i]);
+    const std::string fault =
+        of_parts.Add({.marker = parts.markers[i], .payload = parts.payloads[i]});
     Require(fault.empty(), fault);
   }
   Require(!of_parts.open() && of_parts.frames == of_original.frames, "frames differ");

@@ -41,11 +41,8 @@ inline void FuzzSamples(const PayloadFormat& format, const Track& track, std::si
     const std::size_t bytes = units[i].data.size();
     Require(taken[i] == (sendable && bytes != 0 && bytes % group_bytes == 0), "taken");
   }
-  const std::string fault = FindFault(block, packet_bytes);
-  Require(fault.empty(), fault);
   SampleDepacketizer receiver(track.clock_rate, group_bytes);
-  const std::string refused = ReceiveSamples(block, &receiver);
-  Require(refused.empty(), refused);
+  RequireReceived(block, packet_bytes, &receiver);
   if (!sendable) {
     Require(receiver.runs.empty(), "sent what cannot be");
     return;

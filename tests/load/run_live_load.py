@@ -11,12 +11,11 @@ publisher to the readers is always told; with --strict 99 % of the packets must 
 """
 import argparse
 import os
-import subprocess
 import sys
 import tempfile
 
 sys.dont_write_bytecode = True  # leaves no cache in the source tree
-from run_load import free_port, stop, wait_until_served
+from run_load import free_port, serve_and_play
 
 DELAY_P99_MS = 20
 
@@ -33,29 +32,10 @@ def run_on(backend, publisher, options, empty):
                "--threads", str(options.threads)]
     if options.strict:
         command += ["--max-p99-delay", f"{DELAY_P99_MS}ms"]
-    with tempfile.TemporaryFile("w+") as log:
-        server = subprocess.Popen(
-            [options.millrace, "serve", empty, "--bind", "127.0.0.1", "--port", str(port),
-             "--backend", backend], stdout=log, stderr=subprocess.STDOUT)
-        ok = False
-        try:
-            if wait_until_served(server, port):
-                ok = subprocess.run([*command, "--server-pid", str(server.pid)],
-                                    timeout=options.seconds + options.ramp + 40,
-                                    check=False).returncode == 0
-            else:
-                print("run_live_load: the server did not come up")
-        except subprocess.TimeoutExpired:
-            print("run_live_load: millrace-load did not come to an end")
-        finally:
-            status = stop(server)
-        if status != 0:
-            print(f"run_live_load: the server left with status {status}, not 0")
-        if not ok or status != 0:
-            log.seek(0)
-            print("the server's log, its end:\n" + "".join(log.readlines()[-60:]))
-        sys.stdout.flush()
-        return ok and status == 0
+    return serve_and_play(
+        "run_live_load",
+        [options.millrace, "serve", empty, "--bind", "127.0.0.1", "--backend", backend],
+        command, port, options.seconds + options.ramp + 40)[0]
 
 
 def main():

@@ -20,25 +20,33 @@ START_WITHIN = 20
 STOP_WITHIN = 20
 
 
+def encode(path, seconds, size, frames, video_kbit, audio_kbit, tone):
+    """H.264 and AAC in an MP4 file, a key frame every two seconds; the noise keeps the encoder at its
+    rate."""
+    part = path + ".part"
+    subprocess.run(
+        ["ffmpeg", "-nostdin", "-loglevel", "error", "-y",
+         "-f", "lavfi", "-i", f"testsrc2=size={size}:rate={frames},noise=alls=12:allf=t",
+         "-f", "lavfi", "-i", f"sine=frequency={tone}:sample_rate=48000", "-t", str(seconds),
+         "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", str(2 * frames),
+         "-b:v", f"{video_kbit}k", "-maxrate", f"{video_kbit * 20 // 19}k",
+         "-bufsize", f"{video_kbit * 20 // 19}k",
+         "-c:a", "aac", "-b:a", f"{audio_kbit}k", "-movflags", "+faststart", "-f", "mp4", part],
+        check=True, timeout=300)
+    os.rename(part, path)
+
+
 def make_clip(folder, seconds):
-    """2 Mbit/s of H.264 and AAC, `seconds` long; the noise keeps the encoder at its rate."""
+    """2 Mbit/s, `seconds` long."""
     path = os.path.join(folder, f"load_{seconds}s.mp4")
     if os.path.exists(path):
         return path
     os.makedirs(folder, exist_ok=True)
-    part = path + ".part"
-    subprocess.run(
-        ["ffmpeg", "-nostdin", "-loglevel", "error", "-y",
-         "-f", "lavfi", "-i", "testsrc2=size=640x360:rate=30,noise=alls=12:allf=t",
-         "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000", "-t", str(seconds),
-         "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "60",
-         "-b:v", "1900k", "-maxrate", "2000k", "-bufsize", "2000k",
-         "-c:a", "aac", "-b:a", "128k", "-movflags", "+faststart", "-f", "mp4", part],
-        check=True, timeout=300)
-    os.rename(part, path)
+    encode(path, seconds, size="640x360", frames=30, video_kbit=1900, audio_kbit=128, tone=440)
     megabits = os.path.getsize(path) * 8 / 1e6 / seconds
     print(f"{os.path.basename(path)}: {megabits:.2f} Mbit/s")
     if not 1.5 < megabits < 2.5:
+        os.remove(path)
         sys.exit("run_load: the clip is not one of 2 Mbit/s")
     return path
 
@@ -59,38 +67,45 @@ def wait_until_served(server, port):
     return False
 
 
+def serve_and_play(name, serve, play, port, within):
+    """Runs the server `serve` on `port` and, once it answers, the client `play`, which is told the
+    server's process, for `within` seconds at most. (Whether both left with status 0, the log.)"""
+    with tempfile.TemporaryFile("w+") as log:
+        server = subprocess.Popen([*serve, "--port", str(port)], stdout=log,
+                                  stderr=subprocess.STDOUT)
+        ok = False
+        try:
+            if wait_until_served(server, port):
+                ok = subprocess.run([*play, "--server-pid", str(server.pid)], timeout=within,
+                                    check=False).returncode == 0
+            else:
+                print(f"{name}: the server did not come up")
+        except subprocess.TimeoutExpired:
+            print(f"{name}: millrace-load did not come to an end")
+        finally:
+            status = stop(server)
+        log.seek(0)
+        lines = log.readlines()
+    if status != 0:
+        print(f"{name}: the server left with status {status}, not 0")
+    if not ok or status != 0:
+        print("the server's log, its end:\n" + "".join(lines[-60:]))
+    sys.stdout.flush()
+    return ok and status == 0, "".join(lines)
+
+
 def run_on(backend, options, clip):
     """Whether a server with this backend passed, which includes leaving with status 0."""
     print(f"\n== {backend}", flush=True)
     port = free_port()
-    with tempfile.TemporaryFile("w+") as log:
-        server = subprocess.Popen(
-            [options.millrace, "serve", os.path.dirname(clip), "--bind", "127.0.0.1",
-             "--port", str(port), "--backend", backend], stdout=log, stderr=subprocess.STDOUT)
-        ok = False
-        try:
-            if wait_until_served(server, port):
-                ok = subprocess.run(
-                    [options.millrace_load, "play",
-                     f"rtsp://127.0.0.1:{port}/{os.path.basename(clip)}",
-                     "--udp", str(options.udp), "--tcp", str(options.tcp),
-                     "--for", str(options.seconds), "--rate",
-                     str((options.udp + options.tcp) / RAMP),
-                     "--server-pid", str(server.pid)],
-                    timeout=options.seconds + RAMP + 40, check=False).returncode == 0
-            else:
-                print("run_load: the server did not come up")
-        except subprocess.TimeoutExpired:
-            print("run_load: millrace-load did not come to an end")
-        finally:
-            status = stop(server)
-        if status != 0:
-            print(f"run_load: the server left with status {status}, not 0")
-        if not ok or status != 0:
-            log.seek(0)
-            print("the server's log, its end:\n" + "".join(log.readlines()[-60:]))
-        sys.stdout.flush()
-        return ok and status == 0
+    return serve_and_play(
+        "run_load",
+        [options.millrace, "serve", os.path.dirname(clip), "--bind", "127.0.0.1",
+         "--backend", backend],
+        [options.millrace_load, "play", f"rtsp://127.0.0.1:{port}/{os.path.basename(clip)}",
+         "--udp", str(options.udp), "--tcp", str(options.tcp), "--for", str(options.seconds),
+         "--rate", str((options.udp + options.tcp) / RAMP)],
+        port, options.seconds + RAMP + 40)[0]
 
 
 def stop(server):

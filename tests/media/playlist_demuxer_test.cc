@@ -91,6 +91,7 @@ class FakeLibrary final : public Library {
  public:
   absl::StatusOr<std::unique_ptr<Demuxer>> Open(std::string_view path) override {
     ++opens;
+    if (!failure.ok()) return failure;
     const auto file = files.find(std::string(path));
     if (file == files.end()) return absl::NotFoundError(std::string(path) + ": gone");
     auto demuxer = std::make_unique<FakeDemuxer>(file->second, &open_now);
@@ -105,6 +106,14 @@ class FakeLibrary final : public Library {
 
   std::map<std::string, FakeFile> files;
   int opens = 0, open_now = 0, open_most = 0;
+  absl::Status failure;  // of every Open
+};
+
+class HandClock final : public Clock {
+ public:
+  Instant Now() const override { return now; }
+  WallTime Wall() const override { return WallTime(now.time_since_epoch()); }
+  Instant now{};
 };
 
 class PlaylistDemuxerTest : public ::testing::Test {
@@ -126,7 +135,8 @@ class PlaylistDemuxerTest : public ::testing::Test {
 
   static constexpr AssetIdentity kFile = {.device = 1, .inode = 9, .size = 10, .modified_ns = 7};
   FakeLibrary library_;
-  PlaylistPlans plans_;
+  HandClock clock_;
+  PlaylistPlans plans_{&clock_};
 };
 
 TEST_F(PlaylistDemuxerTest, PutsEachFileWhereTheOneBeforeEnds) {
@@ -241,8 +251,8 @@ TEST_F(PlaylistDemuxerTest, LeavesOutWhatAHeaderLeavesNoTimeFor) {
 }
 
 TEST_F(PlaylistDemuxerTest, SaysWhichFileAndTrackDiffers) {
-  const auto differing = [this](auto change) {
-    library_.files["d"] = MakeFile(5, 0, 8);
+  auto differing = [this, inode = 8u](auto change) mutable {
+    library_.files["d"] = MakeFile(5, 0, inode++);
     change(library_.files["d"].info);
     return Why("a\n\nd\n");
   };
@@ -319,6 +329,63 @@ TEST_F(PlaylistDemuxerTest, LooksThroughItsFilesOnceForAllWhoReadIt) {
   library_.opens = 0;
   EXPECT_TRUE(Open("a\nb\nc\n").ok());
   EXPECT_EQ(library_.opens, 3);  // nobody held the plan
+}
+
+TEST_F(PlaylistDemuxerTest, LooksThroughAFailedListAgainOnlyWhenItChangesOrAfterAWhile) {
+  library_.files["d"] = MakeFile(5, 0, 8);
+  library_.files["d"].info.tracks.pop_back();
+  const std::string why = Why("a\nb\nd\n");
+  EXPECT_EQ(library_.opens, 3);
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(Why("a\nb\nd\n"), why);
+  EXPECT_EQ(library_.opens, 3);
+  clock_.now += kPlaylistFailureKept;  // perhaps it was the disk's fault
+  EXPECT_EQ(Why("a\nb\nd\n"), why);
+  EXPECT_EQ(library_.opens, 6);
+  library_.files["d"] = MakeFile(5, 0, 20);
+  EXPECT_TRUE(Open("a\nb\nd\n").ok());
+  EXPECT_EQ(library_.opens, 9);
+  library_.files.erase("d");
+  EXPECT_EQ(Why("a\nb\nd\n"), "line 3: d: gone");
+  library_.files["d"] = MakeFile(5, 0, 21);
+  EXPECT_TRUE(Open("a\nb\nd\n").ok());
+}
+
+TEST_F(PlaylistDemuxerTest, DoesNotHoldAPassingWantAgainstAList) {
+  library_.failure = absl::ResourceExhaustedError("too many open files");
+  EXPECT_EQ(Open("a\nb\n").status().code(), absl::StatusCode::kResourceExhausted);
+  library_.failure = absl::OkStatus();
+  EXPECT_TRUE(Open("a\nb\n").ok());
+}
+
+TEST_F(PlaylistDemuxerTest, KnowsNoMoreFailedListsThanItsBound) {
+  const auto fail = [this](std::size_t i) {
+    const std::string name = std::to_string(i) + ".m3u";
+    EXPECT_FALSE(plans_.Open(&library_, name, kFile, "a\nmissing\n").ok());
+  };
+  for (std::size_t i = 0; i < kPlaylistFailuresMax; ++i) fail(i);
+  library_.opens = 0;
+  fail(0);
+  EXPECT_EQ(library_.opens, 0);
+  fail(kPlaylistFailuresMax);  // no room for one more: all others are forgotten
+  fail(kPlaylistFailuresMax);
+  EXPECT_EQ(library_.opens, 1);
+  fail(0);
+  EXPECT_EQ(library_.opens, 2);
+}
+
+TEST_F(PlaylistDemuxerTest, NamesFilesInMessagesWithoutTheirControlCharacters) {
+  const std::string name = "d\x1b[2J\x7f\xc3\xa9";
+  const std::string shown = "d\\x1b[2J\\x7f\xc3\xa9";
+  library_.files[name] = MakeFile(5, 0, 8);
+  library_.files[name].info.tracks.pop_back();
+  EXPECT_EQ(Why("a\n" + name + "\n"), "line 2: " + shown + ": has 1 tracks, not 2");
+  library_.files[name] = MakeFile(5, 0, 9);
+  auto demuxer = Open(name + "\n");
+  ASSERT_TRUE(demuxer.ok()) << demuxer.status();
+  library_.files[name].identity.modified_ns = 6;
+  AccessUnit unit;
+  EXPECT_THAT(std::string((*demuxer)->Next(&unit).status().message()),
+              HasSubstr("line 1: " + shown + ": changed"));
 }
 
 TEST_F(PlaylistDemuxerTest, ChangesWithTheTextAndWithEachFile) {

@@ -47,6 +47,7 @@ TEST(AssetRules, AFoldersSettingHoldsForWhatIsBelowItUnlessALongerPathFits) {
   rules.AddRoot("ads/once", {.view = AssetView::kTransport});
   EXPECT_FALSE(Meaning(rules, "a.mp4").wish.loop);
   EXPECT_FALSE(Meaning(rules, "adsandmore/a.mp4").wish.loop);
+  EXPECT_FALSE(Meaning(rules, "ads").wish.loop);  // were it a file, it would be one of the top
   EXPECT_TRUE(Meaning(rules, "ads/a.mp4").wish.loop);
   EXPECT_FALSE(Meaning(rules, "ads/a.mp4", "loop=0").wish.loop);
   EXPECT_FALSE(Meaning(rules, "ads/once/a.ts").wish.loop);
@@ -82,22 +83,6 @@ TEST(Blocksize, GivesPacketsOfAFewSizesNoLargerThanAskedOr512) {
   EXPECT_EQ(PacketBytesFor(1012), 1024u);
   EXPECT_EQ(PacketBytesFor(1011), 512u);
   EXPECT_EQ(PacketBytesFor(1), 512u);
-}
-
-TEST(AssetName, IsThePathUnlessAnotherViewIsMeant) {
-  EXPECT_EQ(AssetName("a.ts", AssetView::kTracks), "a.ts");
-  for (const AssetView view : {AssetView::kTracks, AssetView::kTransport, AssetView::kRobustAudio,
-                               AssetView::kWithSubtitles}) {
-    const std::string name = AssetName("dir/a.ts", view);
-    EXPECT_EQ(SplitAssetName(name).path, "dir/a.ts");
-    EXPECT_EQ(SplitAssetName(name).view, view);
-  }
-  EXPECT_EQ(SplitAssetName(std::string_view("a\0x", 3)).view, AssetView::kTracks);
-  const std::string small = AssetName("a.ts", AssetView::kTransport, 576);
-  EXPECT_EQ(SplitAssetName(small).view, AssetView::kTransport);
-  EXPECT_EQ(SplitAssetName(small).packet_bytes, 576u);
-  EXPECT_EQ(SplitAssetName(AssetName("a", AssetView::kTracks, 576)).packet_bytes, 576u);
-  EXPECT_EQ(SplitAssetName("a").packet_bytes, 0u);
 }
 
 }  // namespace

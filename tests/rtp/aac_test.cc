@@ -18,29 +18,12 @@ using ::testing::ElementsAreArray;
 constexpr std::size_t kPacket = 1400;
 constexpr std::size_t kMax = kPacket - kRtpHeaderBytes;  // 1388
 
-struct Frame {
-  std::int64_t pts = 0;
-  std::int64_t duration = 1024;
-  Bytes data;
-};
+using Frame = testing::SourceUnit;
 
 PacketBlock Packets(const std::vector<Frame>& frames, std::uint32_t clock_rate = 48000,
                     std::size_t packet_bytes = kPacket, std::size_t* refused = nullptr) {
-  const std::unique_ptr<Packetizer> packetizer =
-      MakePacketizer(testing::MakeTrack(Codec::kAac, 0, clock_rate), packet_bytes);
-  PacketBlockBuilder builder = testing::MakeBuilder();
-  for (const Frame& frame : frames) {
-    const Bytes lent = frame.data;  // gone after the call, as a demuxer's buffer may be
-    const bool taken = packetizer->Packetize({.pts = frame.pts,
-                                              .dts = frame.pts,
-                                              .duration = frame.duration,
-                                              .random_access = true,
-                                              .data = lent},
-                                             builder);
-    if (!taken && refused != nullptr) ++*refused;
-  }
-  packetizer->Flush(builder);
-  return std::move(builder).Seal();
+  return testing::PacketizeAll(testing::MakeTrack(Codec::kAac, 0, clock_rate), packet_bytes, frames,
+                               refused);
 }
 
 // Frames of these sizes, one behind the other.
@@ -51,16 +34,6 @@ std::vector<Frame> Contiguous(const std::vector<std::size_t>& sizes, std::int64_
                       Bytes(sizes[i], static_cast<std::uint8_t>(i))});
   }
   return frames;
-}
-
-std::string Receive(const PacketBlock& block, testing::AacDepacketizer* receiver) {
-  for (std::size_t i = 0; i < block.packets().size(); ++i) {
-    const auto view = PacketView::Parse(block.packet(i));
-    if (!view) return "malformed";
-    std::string fault = receiver->Add(view->payload, view->marker);
-    if (!fault.empty()) return fault;
-  }
-  return receiver->open() ? "the last unit was not finished" : "";
 }
 
 TEST(Aac, WritesUnitHeadersByteForByte) {

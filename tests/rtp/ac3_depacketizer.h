@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "media/track.h"
+#include "rtp/packet_view.h"
 
 namespace millrace::testing {
 
@@ -16,21 +17,22 @@ class Ac3Depacketizer {
   using View = std::span<const std::uint8_t>;
 
   // Takes the packets in order. Returns the first fault found; empty when there is none.
-  std::string Add(View payload, bool marker) {
+  std::string Add(const PacketView& packet) {
+    const View payload = packet.payload;
     if (payload.size() <= 2) return "no audio behind the header";
     if (payload[0] > 3) return "MBZ";
     const int type = payload[0];
     const std::size_t count = payload[1];
     const View data = payload.subspan(2);
-    if (type == 3) return AddFragment(count, data, marker);
+    if (type == 3) return AddFragment(count, data, packet.marker);
     if (fragments_wanted_ != 0) return "a fragmented frame was not finished";
     if (data.size() < 2 || data[0] != 0x0b || data[1] != 0x77) return "no sync word";
-    if (type == 0) return marker ? AddWhole(count, data) : "whole frames without marker";
+    if (type == 0) return packet.marker ? AddWhole(count, data) : "whole frames without marker";
     if (count < 2) return "a fragment that is all of its frame";
     fragments_wanted_ = count;
     five_eighths_ = type == 1;
     first_bytes_ = data.size();
-    return AddFragment(count, data, marker);
+    return AddFragment(count, data, packet.marker);
   }
 
   bool open() const { return fragments_wanted_ != 0; }

@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <memory>
 #include <vector>
 
 #include "tests/rtp/ac3_depacketizer.h"
@@ -35,11 +34,7 @@ constexpr Kind kKinds[] = {
     {"32 kbit/s, 32 kHz", 2, 0, 192},      {"640 kbit/s, 32 kHz", 2, 37, 3840},
 };
 
-struct Frame {
-  std::int64_t pts = 0;
-  std::int64_t duration = kDuration;
-  Bytes data;
-};
+using Frame = testing::SourceUnit;
 
 Bytes MakeFrame(const Kind& kind, std::uint8_t fill = 0x55) {
   Bytes frame(kind.bytes, fill);
@@ -51,40 +46,12 @@ Bytes MakeFrame(const Kind& kind, std::uint8_t fill = 0x55) {
 
 PacketBlock Packets(const std::vector<Frame>& frames, std::size_t packet_bytes = kPacket,
                     std::size_t* refused = nullptr, std::uint32_t clock_rate = 48000) {
-  const std::unique_ptr<Packetizer> packetizer =
-      kAc3Format.make_packetizer(testing::MakeTrack(Codec::kAc3, 0, clock_rate), packet_bytes);
-  PacketBlockBuilder builder = testing::MakeBuilder();
-  for (const Frame& frame : frames) {
-    const Bytes lent = frame.data;  // gone after the call, as a demuxer's buffer may be
-    const bool taken = packetizer->Packetize({.pts = frame.pts,
-                                              .dts = frame.pts,
-                                              .duration = frame.duration,
-                                              .random_access = true,
-                                              .data = lent},
-                                             builder);
-    if (!taken && refused != nullptr) ++*refused;
-  }
-  packetizer->Flush(builder);
-  return std::move(builder).Seal();
+  return testing::PacketizeAll(testing::MakeTrack(Codec::kAc3, 0, clock_rate), packet_bytes, frames,
+                               refused);
 }
 
-// One behind the other.
 std::vector<Frame> Contiguous(const std::vector<Bytes>& units, std::int64_t duration = kDuration) {
-  std::vector<Frame> frames;
-  for (std::size_t i = 0; i < units.size(); ++i) {
-    frames.push_back({static_cast<std::int64_t>(i) * duration, duration, units[i]});
-  }
-  return frames;
-}
-
-std::string Receive(const PacketBlock& block, testing::Ac3Depacketizer* receiver) {
-  for (std::size_t i = 0; i < block.packets().size(); ++i) {
-    const auto view = PacketView::Parse(block.packet(i));
-    if (!view) return "malformed";
-    std::string fault = receiver->Add(view->payload, view->marker);
-    if (!fault.empty()) return fault;
-  }
-  return receiver->open() ? "the last frame was not finished" : "";
+  return testing::Contiguous(units, duration);
 }
 
 TEST(Ac3, NamesItsRateAndItsChannelsWhereItKnowsThem) {

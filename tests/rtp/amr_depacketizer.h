@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "media/track.h"
+#include "rtp/packet_view.h"
 
 namespace millrace::testing {
 
@@ -30,7 +31,9 @@ class AmrDepacketizer {
     friend bool operator==(const Frame&, const Frame&) = default;
   };
 
-  std::string Add(std::span<const std::uint8_t> payload, std::uint32_t timestamp) {
+  std::string Add(const PacketView& packet) {
+    const std::span<const std::uint8_t> payload = packet.payload;
+    std::uint32_t timestamp = packet.timestamp;
     if (payload.size() < 2) return "no table of contents";
     if (payload[0] != 0xf0) return "CMR or reserved bits";
     std::size_t entries = 1;

@@ -56,16 +56,6 @@ std::vector<Unit> Contiguous(bool wideband, const std::vector<Bytes>& frames) {
   return units;
 }
 
-std::string Receive(const PacketBlock& block, AmrDepacketizer* receiver) {
-  for (std::size_t i = 0; i < block.packets().size(); ++i) {
-    const auto view = PacketView::Parse(block.packet(i));
-    if (!view) return "malformed";
-    std::string fault = receiver->Add(view->payload, view->timestamp);
-    if (!fault.empty()) return fault;
-  }
-  return "";
-}
-
 TEST(Amr, IsOfferedOctetAligned) {
   const Track track;
   EXPECT_EQ(kAmrFormat.encoding(track), "AMR/8000");

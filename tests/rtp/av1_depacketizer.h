@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "media/track.h"
+#include "rtp/packet_view.h"
 
 namespace millrace::testing {
 
@@ -20,9 +21,9 @@ struct Av1TemporalUnit {
 
 class Av1Depacketizer {
  public:
-  // `marker` is the packet's RTP marker bit. Returns the first fault found; empty when there is
-  // none.
-  std::string Add(std::span<const std::uint8_t> payload, bool marker) {
+  // Returns the first fault found; empty when there is none.
+  std::string Add(const PacketView& packet) {
+    const std::span<const std::uint8_t> payload = packet.payload;
     if (payload.empty()) return "no aggregation header";
     const int header = payload[0];
     const bool continues = header >= 128, will_continue = header / 64 % 2 != 0;
@@ -31,7 +32,7 @@ class Av1Depacketizer {
     if (header % 8 != 0) return "a reserved bit is set";
     if (continues != open_) return open_ ? "an OBU was not finished" : "a fragment without a start";
     if (starts_sequence && unit_open_) return "a sequence starts inside a temporal unit";
-    if (will_continue && marker) return "a temporal unit ends inside an OBU";
+    if (will_continue && packet.marker) return "a temporal unit ends inside an OBU";
 
     std::vector<Bytes> elements;
     if (std::string fault = Split(payload.subspan(1), count, &elements); !fault.empty()) {
@@ -52,8 +53,8 @@ class Av1Depacketizer {
       heads.emplace_back(obu.begin(), obu.begin() + (obu.size() < 2 ? 1 : 2));
     }
     open_ = will_continue;
-    unit_open_ = !marker;
-    if (marker && units.back().starts_sequence && !HasSequenceHeader(units.back())) {
+    unit_open_ = !packet.marker;
+    if (packet.marker && units.back().starts_sequence && !HasSequenceHeader(units.back())) {
       return "a sequence without its header";
     }
     elements_per_packet.push_back(elements.size());

@@ -86,16 +86,6 @@ PacketBlock Packets(const std::vector<Unit>& units, std::size_t packet_bytes = k
 
 PacketBlock PacketsOf(const std::vector<Bytes>& obus) { return Packets({Unit{WithSizes(obus)}}); }
 
-std::string Receive(const PacketBlock& block, testing::Av1Depacketizer* receiver) {
-  for (std::size_t i = 0; i < block.packets().size(); ++i) {
-    const auto view = PacketView::Parse(block.packet(i));
-    if (!view) return "malformed";
-    std::string fault = receiver->Add(view->payload, view->marker);
-    if (!fault.empty()) return fault;
-  }
-  return receiver->open() ? "the last temporal unit was not finished" : "";
-}
-
 // The OBUs of the only temporal unit.
 std::vector<Bytes> Received(const PacketBlock& block) {
   testing::Av1Depacketizer receiver;

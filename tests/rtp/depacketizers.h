@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "media/track.h"
+#include "rtp/packet_view.h"
 
 namespace millrace::testing {
 
@@ -182,8 +183,9 @@ class H266Depacketizer final : public NalDepacketizer {
 // RFC 3640 in mode AAC-hbr.
 class AacDepacketizer {
  public:
-  // `marker` is the packet's RTP marker bit. Returns the first fault found.
-  std::string Add(std::span<const std::uint8_t> payload, bool marker) {
+  // Returns the first fault found.
+  std::string Add(const PacketView& packet) {
+    const std::span<const std::uint8_t> payload = packet.payload;
     if (payload.size() < 4) return "no room for an AU header";
     const std::size_t header_bits = std::size_t{payload[0]} * 256 + payload[1];
     if (header_bits == 0 || header_bits % 16 != 0) return "AU-headers-length";
@@ -195,13 +197,14 @@ class AacDepacketizer {
       if (header % 8 != 0) return "AU index is not 0";
       const std::size_t size = header / 8;
       if (size > data.size() || fragmented_size_ != 0) {
-        return units == 1 ? AddFragment(size, data, marker) : "a fragment beside another unit";
+        return units == 1 ? AddFragment(size, data, packet.marker)
+                          : "a fragment beside another unit";
       }
       if (size == 0) return "an empty unit";
       frames.emplace_back(data.begin(), data.begin() + static_cast<std::ptrdiff_t>(size));
       data = data.subspan(size);
     }
-    if (!marker) return "whole units without marker";
+    if (!packet.marker) return "whole units without marker";
     units_per_packet.push_back(units);
     return data.empty() ? "" : "bytes behind the last unit";
   }

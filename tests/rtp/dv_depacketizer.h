@@ -8,14 +8,15 @@
 #include <vector>
 
 #include "media/track.h"
+#include "rtp/packet_view.h"
 
 namespace millrace::testing {
 
 class DvDepacketizer {
  public:
-  // `marker` is the packet's RTP marker bit. Returns the first fault found; empty when there is
-  // none.
-  std::string Add(std::span<const std::uint8_t> payload, bool marker) {
+  // Returns the first fault found; empty when there is none.
+  std::string Add(const PacketView& packet) {
+    const std::span<const std::uint8_t> payload = packet.payload;
     if (payload.empty()) return "a packet of nothing";
     if (payload.size() % 80 != 0) return "half a DIF block";
     // Section type 0, sequence 0, number 0: the header of a frame.
@@ -23,7 +24,7 @@ class DvDepacketizer {
     if (!open_ && !header) return "no header block in front";
     if (!open_) frames.emplace_back();
     frames.back().insert(frames.back().end(), payload.begin(), payload.end());
-    open_ = !marker;
+    open_ = !packet.marker;
     return "";
   }
 

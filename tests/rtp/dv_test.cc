@@ -41,16 +41,6 @@ PacketBlock Packets(const Track& track, const std::vector<Bytes>& frames,
   return std::move(builder).Seal();
 }
 
-std::string Receive(const PacketBlock& block, testing::DvDepacketizer* receiver) {
-  for (std::size_t i = 0; i < block.packets().size(); ++i) {
-    const auto view = PacketView::Parse(block.packet(i));
-    if (!view) return "malformed";
-    std::string fault = receiver->Add(view->payload, view->marker);
-    if (!fault.empty()) return fault;
-  }
-  return receiver->open() ? "the last frame was not finished" : "";
-}
-
 TEST(Dv, IsDescribedByItsKindAndWhetherItHasSound) {
   EXPECT_EQ(kDvFormat.encoding(testing::MakeTrack(Codec::kDv)), "DV/90000");
   EXPECT_EQ(kDvFormat.static_type, nullptr);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "media/track.h"
+#include "rtp/packet_view.h"
 
 namespace millrace::testing {
 
@@ -16,15 +17,16 @@ class Eac3Depacketizer {
   using View = std::span<const std::uint8_t>;
 
   // Takes the packets in order. Returns the first fault found; empty when there is none.
-  std::string Add(View payload, bool marker, std::uint32_t timestamp) {
+  std::string Add(const PacketView& packet) {
+    const View payload = packet.payload;
     if (payload.size() <= 2) return "no audio behind the header";
     if (payload[0] > 1) return "MBZ";
     const std::size_t count = payload[1];
     const View data = payload.subspan(2);
-    if (payload[0] == 1) return AddFragment(count, data, marker, timestamp);
+    if (payload[0] == 1) return AddFragment(count, data, packet.marker, packet.timestamp);
     if (wanted_ != 0) return "a fragmented frame was not finished";
-    if (!marker) return "whole frames without marker";
-    return AddWhole(count, data, timestamp);
+    if (!packet.marker) return "whole frames without marker";
+    return AddWhole(count, data, packet.timestamp);
   }
 
   bool open() const { return wanted_ != 0; }

@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <memory>
 #include <vector>
 
 #include "tests/rtp/eac3_depacketizer.h"
@@ -48,48 +47,16 @@ Bytes Join(const std::vector<Bytes>& parts) {
   return all;
 }
 
-struct Unit {
-  std::int64_t pts = 0;
-  std::int64_t duration = kDuration;
-  Bytes data;
-};
+using Unit = testing::SourceUnit;
 
-// One behind the other.
 std::vector<Unit> Contiguous(const std::vector<Bytes>& units, std::int64_t duration = kDuration) {
-  std::vector<Unit> result;
-  for (std::size_t i = 0; i < units.size(); ++i) {
-    result.push_back({static_cast<std::int64_t>(i) * duration, duration, units[i]});
-  }
-  return result;
+  return testing::Contiguous(units, duration);
 }
 
 PacketBlock Packets(const std::vector<Unit>& units, std::size_t packet_bytes = kPacket,
                     std::size_t* refused = nullptr) {
-  const std::unique_ptr<Packetizer> packetizer =
-      kEac3Format.make_packetizer(testing::MakeTrack(Codec::kEac3, 0, 48000), packet_bytes);
-  PacketBlockBuilder builder = testing::MakeBuilder();
-  for (const Unit& unit : units) {
-    const Bytes lent = unit.data;  // gone after the call, as a demuxer's buffer may be
-    const bool taken = packetizer->Packetize({.pts = unit.pts,
-                                              .dts = unit.pts,
-                                              .duration = unit.duration,
-                                              .random_access = true,
-                                              .data = lent},
-                                             builder);
-    if (!taken && refused != nullptr) ++*refused;
-  }
-  packetizer->Flush(builder);
-  return std::move(builder).Seal();
-}
-
-std::string Receive(const PacketBlock& block, testing::Eac3Depacketizer* receiver) {
-  for (std::size_t i = 0; i < block.packets().size(); ++i) {
-    const auto view = PacketView::Parse(block.packet(i));
-    if (!view) return "malformed";
-    std::string fault = receiver->Add(view->payload, view->marker, view->timestamp);
-    if (!fault.empty()) return fault;
-  }
-  return receiver->open() ? "the last frame was not finished" : "";
+  return testing::PacketizeAll(testing::MakeTrack(Codec::kEac3, 0, 48000), packet_bytes, units,
+                               refused);
 }
 
 std::vector<Bytes> FramesOf(const PacketBlock& block) {

@@ -40,16 +40,6 @@ std::vector<int> RandomWords(std::size_t count, std::size_t bits, Random& random
   return words;
 }
 
-std::string Receive(const PacketBlock& block, testing::G726Depacketizer* receiver) {
-  for (std::size_t i = 0; i < block.packets().size(); ++i) {
-    const auto view = PacketView::Parse(block.packet(i));
-    if (!view) return "malformed";
-    std::string fault = receiver->Add(*view);
-    if (!fault.empty()) return fault;
-  }
-  return "";
-}
-
 TEST(G726, NamesItsBitRate) {
   const char* const kNames[] = {"G726-16/8000", "G726-24/8000", "G726-32/8000", "G726-40/8000"};
   for (std::uint8_t bits = 2; bits <= 5; ++bits) {
@@ -100,9 +90,7 @@ TEST(G726, CutsUnitsIntoEqualPacketsOfAtMost20Milliseconds) {
     const std::vector<int> words = RandomWords(c.groups * 8, c.bits, random);
     const PacketBlock block = testing::PacketizeSamples(
         kG726Format, G726Track(c.bits, false), {{800, Pack(words, c.bits, false)}}, c.packet_bytes);
-    std::vector<std::size_t> sizes;
-    for (const Bytes& payload : testing::Payloads(block)) sizes.push_back(payload.size());
-    EXPECT_THAT(sizes, ElementsAreArray(c.payload_sizes)) << c.what;
+    EXPECT_THAT(testing::PayloadSizes(block), ElementsAreArray(c.payload_sizes)) << c.what;
     EXPECT_EQ(block.packets()[0].pts, 800) << c.what;
     testing::G726Depacketizer receiver(c.bits);
     EXPECT_EQ(Receive(block, &receiver), "") << c.what;

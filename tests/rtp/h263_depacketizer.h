@@ -8,14 +8,15 @@
 #include <vector>
 
 #include "media/track.h"
+#include "rtp/packet_view.h"
 
 namespace millrace::testing {
 
 class H263Depacketizer {
  public:
-  // `marker` is the packet's RTP marker bit. Returns the first fault found; empty when there is
-  // none.
-  std::string Add(std::span<const std::uint8_t> payload, bool marker) {
+  // Returns the first fault found; empty when there is none.
+  std::string Add(const PacketView& packet) {
+    const std::span<const std::uint8_t> payload = packet.payload;
     if (payload.size() < 2) return "no payload header";
     if (payload[0] / 8 != 0) return "a reserved bit is set";
     if (payload[0] / 2 % 2 != 0) return "VRC";
@@ -30,7 +31,7 @@ class H263Depacketizer {
     if (starts) pictures.back().insert(pictures.back().end(), 2, 0);
     pictures.back().insert(pictures.back().end(), data.begin(), data.end());
     starts_seen += starts ? 1 : 0;
-    open_ = !marker;
+    open_ = !packet.marker;
     return "";
   }
 

@@ -51,16 +51,6 @@ PacketBlock Packets(const std::vector<Bytes>& pictures, std::size_t packet_bytes
   return std::move(builder).Seal();
 }
 
-std::string Receive(const PacketBlock& block, testing::H263Depacketizer* receiver) {
-  for (std::size_t i = 0; i < block.packets().size(); ++i) {
-    const auto view = PacketView::Parse(block.packet(i));
-    if (!view) return "malformed";
-    std::string fault = receiver->Add(view->payload, view->marker);
-    if (!fault.empty()) return fault;
-  }
-  return receiver->open() ? "the last picture was not finished" : "";
-}
-
 TEST(H263, IsDescribedByItsNameAlone) {
   EXPECT_EQ(kH263Format.encoding(testing::MakeTrack(Codec::kH263)), "H263-1998/90000");
   EXPECT_EQ(kH263Format.parameters, nullptr);
@@ -101,9 +91,7 @@ TEST(H263, CutsAPictureWhereItsGroupsBegin) {
       groups.push_back(Group(size, static_cast<int>(groups.size())));
     }
     const PacketBlock block = Packets({Join(groups)});
-    std::vector<std::size_t> sizes;
-    for (const Bytes& payload : testing::Payloads(block)) sizes.push_back(payload.size());
-    EXPECT_THAT(sizes, ElementsAreArray(c.payload_sizes)) << c.what;
+    EXPECT_THAT(testing::PayloadSizes(block), ElementsAreArray(c.payload_sizes)) << c.what;
     EXPECT_EQ(testing::FindFault(block, kPacket), "") << c.what;
     testing::H263Depacketizer receiver;
     EXPECT_EQ(Receive(block, &receiver), "") << c.what;

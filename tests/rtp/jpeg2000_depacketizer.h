@@ -8,14 +8,15 @@
 #include <vector>
 
 #include "media/track.h"
+#include "rtp/packet_view.h"
 
 namespace millrace::testing {
 
 class Jpeg2000Depacketizer {
  public:
-  // `marker` is the packet's RTP marker bit. Returns the first fault found; empty when there is
-  // none.
-  std::string Add(std::span<const std::uint8_t> payload, bool marker) {
+  // Returns the first fault found; empty when there is none.
+  std::string Add(const PacketView& packet) {
+    const std::span<const std::uint8_t> payload = packet.payload;
     if (payload.size() < 9) return "no data behind the header";
     const int main_header = payload[0] / 16 % 4;
     const bool no_tile = payload[0] % 2 != 0;
@@ -41,12 +42,12 @@ class Jpeg2000Depacketizer {
       if (!no_tile) return "a main header with a tile";
       if ((main_header == 3) != (offset == 0 && main_header != 1)) return "a whole or last part";
       in_header_ = main_header == 1;
-      if (marker) return "a picture of a header";
+      if (packet.marker) return "a picture of a header";
     } else if (const std::string fault = CheckTile(data, no_tile, tile); !fault.empty()) {
       return fault;
     }
     pictures.back().insert(pictures.back().end(), data.begin(), data.end());
-    open_ = !marker;
+    open_ = !packet.marker;
     ++packets;
     return "";
   }

@@ -41,16 +41,6 @@ PacketBlock Packets(const std::vector<Bytes>& pictures, std::size_t packet_bytes
   return std::move(builder).Seal();
 }
 
-std::string Receive(const PacketBlock& block, testing::Jpeg2000Depacketizer* receiver) {
-  for (std::size_t i = 0; i < block.packets().size(); ++i) {
-    const auto view = PacketView::Parse(block.packet(i));
-    if (!view) return "malformed";
-    std::string fault = receiver->Add(view->payload, view->marker);
-    if (!fault.empty()) return fault;
-  }
-  return receiver->open() ? "the last picture was not finished" : "";
-}
-
 TEST(Jpeg2000, IsDescribedByItsMainHeader) {
   Track track = testing::MakeTrack(Codec::kJpeg2000);
   EXPECT_EQ(kJpeg2000Format.encoding(track), "jpeg2000/90000");

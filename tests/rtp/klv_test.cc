@@ -17,16 +17,6 @@ using testing::KlvDepacketizer;
 
 Track KlvTrack() { return testing::MakeTrack(Codec::kKlv, 0); }
 
-std::string Receive(const PacketBlock& block, KlvDepacketizer* receiver) {
-  for (std::size_t i = 0; i < block.packets().size(); ++i) {
-    const auto view = PacketView::Parse(block.packet(i));
-    if (!view) return "malformed";
-    std::string fault = receiver->Add(*view);
-    if (!fault.empty()) return fault;
-  }
-  return receiver->open() ? "the last unit was not finished" : "";
-}
-
 TEST(Klv, HasAClockOf90Kilohertz) {
   EXPECT_EQ(kKlvFormat.encoding(KlvTrack()), "smpte336m/90000");
   EXPECT_EQ(kKlvFormat.static_type, nullptr);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "media/track.h"
+#include "rtp/packet_view.h"
 
 namespace millrace::testing {
 
@@ -26,7 +27,8 @@ class MotionJpegDepacketizer {
   using View = std::span<const std::uint8_t>;
 
   // Takes the packets in order. Returns the first fault found; empty when there is none.
-  std::string Add(View p, bool marker) {
+  std::string Add(const PacketView& packet) {
+    View p = packet.payload;
     const bool first = !open_;
     if (p.size() < 8) return "no room for the main header";
     if (p[0] != 0) return "type-specific";
@@ -50,7 +52,7 @@ class MotionJpegDepacketizer {
     if (p.empty()) return "no data";
     image_.scan.insert(image_.scan.end(), p.begin(), p.end());
     if (image_.scan.size() > (1u << 24)) return "beyond 2^24 bytes";
-    if (!marker) return "";
+    if (!packet.marker) return "";
     fault = CheckScan();
     images.push_back(image_);
     image_ = {};

@@ -34,16 +34,6 @@ PacketBlock Packets(const Bytes& data, std::size_t packet_bytes = kPacket, bool*
   return std::move(builder).Seal();
 }
 
-std::string Receive(const PacketBlock& block, testing::MotionJpegDepacketizer* receiver) {
-  for (std::size_t i = 0; i < block.packets().size(); ++i) {
-    const auto view = PacketView::Parse(block.packet(i));
-    if (!view) return "malformed";
-    std::string fault = receiver->Add(view->payload, view->marker);
-    if (!fault.empty()) return "packet " + std::to_string(i) + ": " + fault;
-  }
-  return receiver->open() ? "the last image was not finished" : "";
-}
-
 Bytes ScanOf(std::size_t bytes) {
   Bytes scan(bytes);
   for (std::size_t i = 0; i < bytes; ++i) scan[i] = static_cast<std::uint8_t>(i % 251);

@@ -7,22 +7,24 @@
 #include <vector>
 
 #include "media/track.h"
+#include "rtp/packet_view.h"
 
 namespace millrace::testing {
 
 class Mpeg4VideoDepacketizer {
  public:
-  // `marker` is the packet's RTP marker bit, which alone tells where a VOP ends (section 5.1).
-  // Returns the first fault found; empty when there is none.
-  std::string Add(std::span<const std::uint8_t> payload, std::uint32_t timestamp, bool marker) {
+  // The marker bit alone tells where a VOP ends (section 5.1). Returns the first fault found; empty
+  // when there is none.
+  std::string Add(const PacketView& packet) {
+    const std::span<const std::uint8_t> payload = packet.payload;
     if (payload.empty()) return "a fragment of nothing";
     if (!open_) {
       frames.emplace_back();
-      timestamp_ = timestamp;
+      timestamp_ = packet.timestamp;
     }
-    if (timestamp != timestamp_) return "packets of one VOP differ in timestamp";
+    if (packet.timestamp != timestamp_) return "packets of one VOP differ in timestamp";
     frames.back().insert(frames.back().end(), payload.begin(), payload.end());
-    open_ = !marker;
+    open_ = !packet.marker;
     return "";
   }
 

@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <memory>
 #include <vector>
 
 #include "tests/rtp/mpeg4_video_depacketizer.h"
@@ -26,32 +25,10 @@ Bytes Vop(std::size_t size) {
   return vop;
 }
 
-// One access unit after the other, 3000 ticks each; `refused` counts those that were not sound.
 PacketBlock Packets(const std::vector<Bytes>& frames, std::size_t packet_bytes = kPacket,
                     std::size_t* refused = nullptr) {
-  const std::unique_ptr<Packetizer> packetizer =
-      kMpeg4VideoFormat.make_packetizer(testing::MakeTrack(Codec::kMpeg4Video), packet_bytes);
-  PacketBlockBuilder builder = testing::MakeBuilder();
-  std::int64_t pts = 0;
-  for (const Bytes& frame : frames) {
-    const bool taken = packetizer->Packetize(
-        {.pts = pts, .dts = pts, .duration = 3000, .random_access = pts == 0, .data = frame},
-        builder);
-    if (!taken && refused != nullptr) ++*refused;
-    pts += 3000;
-  }
-  packetizer->Flush(builder);
-  return std::move(builder).Seal();
-}
-
-std::string Receive(const PacketBlock& block, testing::Mpeg4VideoDepacketizer* receiver) {
-  for (std::size_t i = 0; i < block.packets().size(); ++i) {
-    const auto view = PacketView::Parse(block.packet(i));
-    if (!view) return "malformed";
-    std::string fault = receiver->Add(view->payload, view->timestamp, view->marker);
-    if (!fault.empty()) return fault;
-  }
-  return receiver->open() ? "the last VOP was not finished" : "";
+  return testing::PacketizeAll(testing::MakeTrack(Codec::kMpeg4Video), packet_bytes,
+                               testing::GroupOfPictures(frames), refused);
 }
 
 TEST(Mpeg4Video, DescribesItselfByItsConfiguration) {
@@ -105,9 +82,7 @@ TEST(Mpeg4Video, CutsAFrameIntoEqualFragments) {
   };
   for (const Case& c : cases) {
     const PacketBlock block = Packets({Vop(c.size)});
-    std::vector<std::size_t> sizes;
-    for (const Bytes& payload : testing::Payloads(block)) sizes.push_back(payload.size());
-    EXPECT_THAT(sizes, ElementsAreArray(c.payload_sizes)) << c.what;
+    EXPECT_THAT(testing::PayloadSizes(block), ElementsAreArray(c.payload_sizes)) << c.what;
     EXPECT_EQ(testing::FindFault(block, kPacket), "") << c.what;
   }
 }

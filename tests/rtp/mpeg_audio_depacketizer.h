@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "media/track.h"
+#include "rtp/packet_view.h"
 
 namespace millrace::testing {
 
@@ -16,9 +17,10 @@ class MpegAudioDepacketizer {
   using View = std::span<const std::uint8_t>;
 
   // Takes the packets in order. Returns the first fault found; empty when there is none.
-  std::string Add(View payload, bool marker) {
+  std::string Add(const PacketView& packet) {
+    const View payload = packet.payload;
     if (payload.size() <= 4) return "no audio behind the header";
-    if (marker) return "a talk-spurt begins";
+    if (packet.marker) return "a talk-spurt begins";
     if (payload[0] != 0 || payload[1] != 0) return "MBZ";
     const std::size_t offset = std::size_t{payload[2]} * 256 + payload[3];
     const View data = payload.subspan(4);

@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <memory>
 #include <vector>
 
 #include "tests/rtp/mpeg_audio_depacketizer.h"
@@ -41,11 +40,7 @@ constexpr Kind kSmall = kKinds[0];
 constexpr Kind kLarge = kKinds[3];
 constexpr std::int64_t kDuration = 2351;  // 1152 samples at 44.1 kHz, rounded
 
-struct Frame {
-  std::int64_t pts = 0;
-  std::int64_t duration = kDuration;
-  Bytes data;
-};
+using Frame = testing::SourceUnit;
 
 Bytes MakeFrame(const Kind& kind, std::uint8_t fill = 0x55) {
   Bytes frame(kind.bytes, fill);
@@ -58,39 +53,17 @@ Bytes MakeFrame(const Kind& kind, std::uint8_t fill = 0x55) {
 
 PacketBlock Packets(const std::vector<Frame>& frames, std::size_t packet_bytes = kPacket,
                     std::size_t* refused = nullptr) {
-  const std::unique_ptr<Packetizer> packetizer =
-      kMpegAudioFormat.make_packetizer(testing::MakeTrack(Codec::kMpegAudio, 0), packet_bytes);
-  PacketBlockBuilder builder = testing::MakeBuilder();
-  for (const Frame& frame : frames) {
-    const Bytes lent = frame.data;  // gone after the call, as a demuxer's buffer may be
-    const bool taken = packetizer->Packetize({.pts = frame.pts,
-                                              .dts = frame.pts,
-                                              .duration = frame.duration,
-                                              .random_access = true,
-                                              .data = lent},
-                                             builder);
-    if (!taken && refused != nullptr) ++*refused;
-  }
-  packetizer->Flush(builder);
-  return std::move(builder).Seal();
+  return testing::PacketizeAll(testing::MakeTrack(Codec::kMpegAudio, 0), packet_bytes, frames,
+                               refused);
 }
 
-// One behind the other.
 std::vector<Frame> Contiguous(const std::vector<Bytes>& units, std::int64_t duration = kDuration) {
-  std::vector<Frame> frames;
-  for (std::size_t i = 0; i < units.size(); ++i) {
-    frames.push_back({static_cast<std::int64_t>(i) * duration, duration, units[i]});
-  }
-  return frames;
+  return testing::Contiguous(units, duration);
 }
 
 std::string Receive(const PacketBlock& block, testing::MpegAudioDepacketizer* receiver) {
-  for (std::size_t i = 0; i < block.packets().size(); ++i) {
-    const auto view = PacketView::Parse(block.packet(i));
-    if (!view) return "malformed";
-    std::string fault = receiver->Add(view->payload, view->marker);
-    if (!fault.empty()) return fault;
-  }
+  std::string fault = testing::Receive(block, receiver);
+  if (!fault.empty()) return fault;
   receiver->Finish();
   return receiver->unsure == 0 ? "" : "sizes do not add up";
 }

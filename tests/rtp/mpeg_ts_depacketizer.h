@@ -8,14 +8,16 @@
 #include <vector>
 
 #include "media/track.h"
+#include "rtp/packet_view.h"
 
 namespace millrace::testing {
 
 class MpegTsDepacketizer {
  public:
   // Takes the packets in order. Returns the first fault found; empty when there is none.
-  std::string Add(std::span<const std::uint8_t> payload, bool marker) {
-    if (marker) return "a marker, though no timestamp jumps";
+  std::string Add(const PacketView& packet) {
+    const std::span<const std::uint8_t> payload = packet.payload;
+    if (packet.marker) return "a marker, though no timestamp jumps";
     if (payload.empty() || payload.size() % 188 != 0) return "not in whole transport packets";
     if (payload.size() > 1316) return "more than seven transport packets";
     for (std::size_t at = 0; at < payload.size(); at += 188) {

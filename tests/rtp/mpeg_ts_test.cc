@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <memory>
 #include <vector>
 
 #include "media/transport_stream_file.h"
@@ -28,15 +27,6 @@ Bytes MakeUnit(std::size_t packets) {
     unit.insert(unit.end(), packet.begin(), packet.end());
   }
   return unit;
-}
-
-std::string Receive(const PacketBlock& block, testing::MpegTsDepacketizer* receiver) {
-  for (std::size_t i = 0; i < block.packets().size(); ++i) {
-    const auto view = PacketView::Parse(block.packet(i));
-    const std::string fault = receiver->Add(view->payload, view->marker);
-    if (!fault.empty()) return fault;
-  }
-  return "";
 }
 
 TEST(MpegTs, IsCalledMp2tOfType33) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "media/track.h"
+#include "rtp/packet_view.h"
 
 namespace millrace::testing {
 
@@ -17,14 +18,15 @@ class MpegVideoDepacketizer {
   using View = std::span<const std::uint8_t>;
 
   // Takes the packets in order. Returns the first fault found; empty when there is none.
-  std::string Add(View payload, bool marker) {
+  std::string Add(const PacketView& packet) {
+    const View payload = packet.payload;
     if (payload.size() <= 4) return "no video behind the header";
     std::uint32_t word = 0;
     for (std::size_t i = 0; i < 4; ++i) word = word * 256 + payload[i];
     if ((word & 0xfc00c000) != 0) return "MBZ, T, AN or N";
     std::string fault = CheckFields(word);
     if (fault.empty()) fault = AddData(word, payload.subspan(4));
-    if (!fault.empty() || !marker) return fault;
+    if (!fault.empty() || !packet.marker) return fault;
     if (last_is_slice_ && !last_ends_) return "the frame ends inside a slice";
     if (announced_) return "headers tell of a picture that does not come";
     frames.push_back(frame_);

@@ -61,16 +61,6 @@ PacketBlock Packets(const Bytes& data, std::size_t packet_bytes = kPacket, bool*
   return std::move(builder).Seal();
 }
 
-std::string Receive(const PacketBlock& block, testing::MpegVideoDepacketizer* receiver) {
-  for (std::size_t i = 0; i < block.packets().size(); ++i) {
-    const auto view = PacketView::Parse(block.packet(i));
-    if (!view) return "malformed";
-    std::string fault = receiver->Add(view->payload, view->marker);
-    if (!fault.empty()) return "packet " + std::to_string(i) + ": " + fault;
-  }
-  return receiver->open() ? "the last frame was not finished" : "";
-}
-
 // The four bytes of each packet, as a number.
 std::vector<std::uint32_t> Headers(const PacketBlock& block) {
   std::vector<std::uint32_t> headers;

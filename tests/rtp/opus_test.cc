@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <memory>
 #include <vector>
 
 #include "tests/rtp/opus_depacketizer.h"
@@ -38,16 +37,6 @@ PacketBlock Packets(const std::vector<Bytes>& units, std::size_t packet_bytes = 
   }
   packetizer->Flush(builder);
   return std::move(builder).Seal();
-}
-
-std::string Receive(const PacketBlock& block, testing::OpusDepacketizer* receiver) {
-  for (std::size_t i = 0; i < block.packets().size(); ++i) {
-    const auto view = PacketView::Parse(block.packet(i));
-    if (!view) return "malformed";
-    std::string fault = receiver->Add(*view);
-    if (!fault.empty()) return fault;
-  }
-  return "";
 }
 
 TEST(Opus, IsDescribedAsStereoWhateverItHas) {

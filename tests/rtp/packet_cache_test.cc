@@ -168,6 +168,7 @@ TEST_F(PacketCacheTest, StaysWithinItsBoundAndDropsTheLeastRecentlyAskedFor) {
     EXPECT_LT(cache_->stats().bytes, 10 * kSetBytes);
     EXPECT_EQ(cache_->stats().bytes, cache_->stats().blocks * kSetBytes);
   }
+  EXPECT_EQ(cache_->stats().bytes_most, 10 * kSetBytes);  // for the moment in which one makes room
   EXPECT_TRUE(Holds(0));
   EXPECT_TRUE(Holds(99));
   EXPECT_FALSE(Holds(1));

@@ -66,6 +66,74 @@ inline PacketBlock PacketizeOne(const Track& track, std::size_t packet_bytes, co
   return std::move(builder).Seal();
 }
 
+// An access unit that is decoded when it is shown.
+struct SourceUnit {
+  std::int64_t pts = 0;
+  std::int64_t duration = 3000;
+  Bytes data;
+  bool random_access = true;
+};
+
+// One behind the other, and each can be started at, as in audio.
+inline std::vector<SourceUnit> Contiguous(const std::vector<Bytes>& frames, std::int64_t duration) {
+  std::vector<SourceUnit> units;
+  for (std::size_t i = 0; i < frames.size(); ++i) {
+    units.push_back({static_cast<std::int64_t>(i) * duration, duration, frames[i]});
+  }
+  return units;
+}
+
+// One behind the other, 3000 ticks each; only the first can be started at.
+inline std::vector<SourceUnit> GroupOfPictures(const std::vector<Bytes>& frames) {
+  std::vector<SourceUnit> units = Contiguous(frames, 3000);
+  for (std::size_t i = 1; i < units.size(); ++i) units[i].random_access = false;
+  return units;
+}
+
+// The units' packets; `told(unit, whether Packetize found it sound)` for each.
+template <typename Told>
+PacketBlock PacketizeEach(const Track& track, std::size_t packet_bytes,
+                          const std::vector<SourceUnit>& units, Told told) {
+  const std::unique_ptr<Packetizer> packetizer = MakePacketizer(track, packet_bytes);
+  PacketBlockBuilder builder = MakeBuilder();
+  for (const SourceUnit& unit : units) {
+    const Bytes lent = unit.data;  // gone after the call, as a demuxer's buffer may be
+    told(unit, packetizer->Packetize({.pts = unit.pts,
+                                      .dts = unit.pts,
+                                      .duration = unit.duration,
+                                      .random_access = unit.random_access,
+                                      .data = lent},
+                                     builder));
+  }
+  packetizer->Flush(builder);
+  return std::move(builder).Seal();
+}
+
+// `refused` counts the units that were not sound.
+inline PacketBlock PacketizeAll(const Track& track, std::size_t packet_bytes,
+                                const std::vector<SourceUnit>& units,
+                                std::size_t* refused = nullptr) {
+  return PacketizeEach(track, packet_bytes, units, [refused](const SourceUnit&, bool sound) {
+    if (!sound && refused != nullptr) ++*refused;
+  });
+}
+
+// Gives a strict receiver the packets. The first fault, or that the last unit has no end; empty:
+// neither.
+template <typename Receiver>
+std::string Receive(const PacketBlock& block, Receiver* receiver) {
+  for (std::size_t i = 0; i < block.packets().size(); ++i) {
+    const auto view = PacketView::Parse(block.packet(i));
+    if (!view) return "malformed";
+    const std::string fault = receiver->Add(*view);
+    if (!fault.empty()) return "packet " + std::to_string(i) + ": " + fault;
+  }
+  if constexpr (requires { receiver->open(); }) {
+    if (receiver->open()) return "the last unit was not finished";
+  }
+  return "";
+}
+
 // What is wrong with the block as a whole; empty when nothing is.
 inline std::string FindFault(const PacketBlock& block, std::size_t packet_bytes) {
   std::uint32_t offset = 0;
@@ -105,6 +173,12 @@ inline std::vector<Bytes> Payloads(const PacketBlock& block) {
     payloads.emplace_back(packet.begin() + kRtpHeaderBytes, packet.end());
   }
   return payloads;
+}
+
+inline std::vector<std::size_t> PayloadSizes(const PacketBlock& block) {
+  std::vector<std::size_t> sizes;
+  for (const Bytes& payload : Payloads(block)) sizes.push_back(payload.size());
+  return sizes;
 }
 
 // Lengths of whole packets, header included.

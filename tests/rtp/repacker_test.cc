@@ -263,7 +263,7 @@ TEST(Repacker, BoundsTheUnitsOfAPacketThatItPutsTogether) {
   testing::AacDepacketizer receiver;
   for (const Part& part : parts) {
     EXPECT_EQ(part.units_before, receiver.frames.size());
-    EXPECT_EQ(receiver.Add(part.payload, part.marker), "");
+    EXPECT_EQ(receiver.Add({.marker = part.marker, .payload = part.payload}), "");
   }
   EXPECT_EQ(receiver.frames, units);
 }
@@ -428,7 +428,7 @@ TEST(Repacker, LetsAnAudioReceiverPutTogetherTheSameUnits) {
       for (const Part& part : parts) {
         ASSERT_LE(part.payload.size(), max);
         ASSERT_EQ(part.units_before, receiver.frames.size() - (receiver.open() ? 1 : 0));
-        ASSERT_EQ(receiver.Add(part.payload, part.marker), "");
+        ASSERT_EQ(receiver.Add({.marker = part.marker, .payload = part.payload}), "");
       }
       ASSERT_FALSE(receiver.open());
       ASSERT_EQ(receiver.frames, frames);

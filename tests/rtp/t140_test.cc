@@ -18,16 +18,6 @@ Track TextTrack() { return testing::MakeTrack(Codec::kT140, 0, 1000); }
 
 Bytes BytesOf(std::string_view text) { return {text.begin(), text.end()}; }
 
-std::string Receive(const PacketBlock& block, T140Depacketizer* receiver) {
-  for (std::size_t i = 0; i < block.packets().size(); ++i) {
-    const auto view = PacketView::Parse(block.packet(i));
-    if (!view) return "malformed";
-    std::string fault = receiver->Add(*view);
-    if (!fault.empty()) return fault;
-  }
-  return "";
-}
-
 TEST(T140, CountsMilliseconds) {
   EXPECT_EQ(kT140Format.encoding(TextTrack()), "t140/1000");
   EXPECT_EQ(kT140Format.parameters, nullptr);

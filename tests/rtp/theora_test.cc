@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <memory>
 #include <vector>
 
 #include "tests/media/xiph_testing.h"
@@ -68,16 +67,6 @@ PacketBlock Packets(const Track& track, const std::vector<Bytes>& frames,
   }
   packetizer->Flush(builder);
   return std::move(builder).Seal();
-}
-
-std::string Receive(const PacketBlock& block, testing::TheoraDepacketizer* receiver) {
-  for (std::size_t i = 0; i < block.packets().size(); ++i) {
-    const auto view = PacketView::Parse(block.packet(i));
-    if (!view) return "malformed";
-    std::string fault = receiver->Add(*view);
-    if (!fault.empty()) return fault;
-  }
-  return receiver->open() ? "the last frame was not finished" : "";
 }
 
 TEST(TheoraDescription, TellsWhatTheHeadersTell) {

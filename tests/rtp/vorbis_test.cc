@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <memory>
 #include <vector>
 
 #include "absl/strings/strip.h"
@@ -77,16 +76,6 @@ std::vector<Unit> Contiguous(const std::vector<std::size_t>& sizes, std::int64_t
                      Bytes(sizes[i], static_cast<std::uint8_t>(2 * i))});
   }
   return units;
-}
-
-std::string Receive(const PacketBlock& block, testing::VorbisDepacketizer* receiver) {
-  for (std::size_t i = 0; i < block.packets().size(); ++i) {
-    const auto view = PacketView::Parse(block.packet(i));
-    if (!view) return "malformed";
-    std::string fault = receiver->Add(*view);
-    if (!fault.empty()) return fault;
-  }
-  return receiver->open() ? "the last unit was not finished" : "";
 }
 
 TEST(VorbisDescription, NamesRateAndChannels) {

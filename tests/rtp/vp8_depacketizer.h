@@ -8,14 +8,15 @@
 #include <vector>
 
 #include "media/track.h"
+#include "rtp/packet_view.h"
 
 namespace millrace::testing {
 
 class Vp8Depacketizer {
  public:
-  // `marker` is the packet's RTP marker bit. Returns the first fault found; empty when there is
-  // none.
-  std::string Add(std::span<const std::uint8_t> payload, bool marker) {
+  // Returns the first fault found; empty when there is none.
+  std::string Add(const PacketView& packet) {
+    const std::span<const std::uint8_t> payload = packet.payload;
     if (payload.empty()) return "no payload descriptor";
     const int descriptor = payload[0];
     const std::span<const std::uint8_t> data = payload.subspan(1);
@@ -33,7 +34,7 @@ class Vp8Depacketizer {
       frames.emplace_back();
     }
     frames.back().insert(frames.back().end(), data.begin(), data.end());
-    open_ = !marker;
+    open_ = !packet.marker;
     return "";
   }
 

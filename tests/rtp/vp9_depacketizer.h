@@ -8,14 +8,15 @@
 #include <vector>
 
 #include "media/track.h"
+#include "rtp/packet_view.h"
 
 namespace millrace::testing {
 
 class Vp9Depacketizer {
  public:
-  // `marker` is the packet's RTP marker bit. Returns the first fault found; empty when there is
-  // none.
-  std::string Add(std::span<const std::uint8_t> payload, bool marker) {
+  // Returns the first fault found; empty when there is none.
+  std::string Add(const PacketView& packet) {
+    const std::span<const std::uint8_t> payload = packet.payload;
     if (payload.empty()) return "no payload descriptor";
     const auto bit = [&payload](int place) { return payload[0] >> (7 - place) & 1; };
     const bool picture_id = bit(0), predicted = bit(1), layers = bit(2), flexible = bit(3);
@@ -26,7 +27,7 @@ class Vp9Depacketizer {
     if (payload.size() < 2) return "a fragment of nothing";
     if (start == open_) return start ? "a start inside a frame" : "a fragment without a start";
     // One layer: the frame's end is the picture's.
-    if (end != marker) return end ? "an end without marker" : "a marker before the end";
+    if (end != packet.marker) return end ? "an end without marker" : "a marker before the end";
     if (start) {
       frames.emplace_back();
       predictions.push_back(predicted);

@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <memory>
 #include <vector>
 
 #include "tests/rtp/packet_testing.h"
@@ -23,35 +22,15 @@ struct Frame {
   Bytes data;
 };
 
-// One access unit after the other, 3000 ticks each; `refused` counts those that were not sound.
 PacketBlock Packets(const std::vector<Frame>& frames, std::size_t packet_bytes = kPacket,
                     std::size_t* refused = nullptr) {
-  const std::unique_ptr<Packetizer> packetizer =
-      kVp9Format.make_packetizer(testing::MakeTrack(Codec::kVp9), packet_bytes);
-  PacketBlockBuilder builder = testing::MakeBuilder();
-  std::int64_t pts = 0;
+  std::vector<testing::SourceUnit> units;
   for (const Frame& frame : frames) {
-    const bool taken = packetizer->Packetize({.pts = pts,
-                                              .dts = pts,
-                                              .duration = 3000,
-                                              .random_access = frame.random_access,
-                                              .data = frame.data},
-                                             builder);
-    if (!taken && refused != nullptr) ++*refused;
-    pts += 3000;
+    units.push_back({.pts = 3000 * static_cast<std::int64_t>(units.size()),
+                     .data = frame.data,
+                     .random_access = frame.random_access});
   }
-  packetizer->Flush(builder);
-  return std::move(builder).Seal();
-}
-
-std::string Receive(const PacketBlock& block, testing::Vp9Depacketizer* receiver) {
-  for (std::size_t i = 0; i < block.packets().size(); ++i) {
-    const auto view = PacketView::Parse(block.packet(i));
-    if (!view) return "malformed";
-    std::string fault = receiver->Add(view->payload, view->marker);
-    if (!fault.empty()) return fault;
-  }
-  return receiver->open() ? "the last frame was not finished" : "";
+  return testing::PacketizeAll(testing::MakeTrack(Codec::kVp9), packet_bytes, units, refused);
 }
 
 TEST(Vp9, IsDescribedByItsNameAlone) {
@@ -102,9 +81,7 @@ TEST(Vp9, CutsAFrameIntoEqualFragments) {
   };
   for (const Case& c : cases) {
     const PacketBlock block = Packets({{false, Bytes(c.size, 0x86)}});
-    std::vector<std::size_t> sizes;
-    for (const Bytes& payload : testing::Payloads(block)) sizes.push_back(payload.size());
-    EXPECT_THAT(sizes, ElementsAreArray(c.payload_sizes)) << c.what;
+    EXPECT_THAT(testing::PayloadSizes(block), ElementsAreArray(c.payload_sizes)) << c.what;
     EXPECT_EQ(testing::FindFault(block, kPacket), "") << c.what;
   }
 }

@@ -18,6 +18,7 @@ GOOD = {
     "core/logging.h": "#pragma once\n#include <spdlog/spdlog.h>\n",
     "core/logging.cc": '#include "core/logging.h"\n#include <spdlog/sinks/stdout_sinks.h>\n',
     "core/io/uring_backend.cc": "#include <liburing.h>\n",
+    "core/io/uring_part.h": "#pragma once\n#include <liburing.h>\n",
     "media/ffmpeg_demuxer.cc": 'extern "C" {\n#include <libavformat/avformat.h>\n}\n',
     "rtp/block.h": '#pragma once\n#include "core/clock.h"\n#include "media/track.h"\n',
     "net/tls.h": "#pragma once\n#include <openssl/ssl.h>\n",
