@@ -50,7 +50,7 @@ class Demuxer {
   // Takes in what was written since the file was opened or last looked at. True: Seek and read
   // again, for there is more, or nothing more will come (see info().growing) and all can be read.
   virtual absl::StatusOr<bool> Grow() { return false; }
-  // From now on what was there at opening is all there is.
+  // From now on what was there at opening is all there is. Before anything is read.
   virtual void TakeAsWhole() {}
   // Where the media ends at present; Seek must follow. info().duration is as of opening.
   virtual Duration FindEnd() { return info().duration; }

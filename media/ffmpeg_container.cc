@@ -92,7 +92,7 @@ class ContainerDemuxer final : public Demuxer {
   absl::Status Seek(Duration time) override;
   absl::StatusOr<bool> Next(AccessUnit* unit) override;
   absl::StatusOr<bool> Grow() override;
-  void TakeAsWhole() override { info_.growing = false; }
+  void TakeAsWhole() override;
   Duration FindEnd() override;
 
  private:
@@ -135,6 +135,7 @@ class ContainerDemuxer final : public Demuxer {
   bool ended_ = false;
   int errors_in_a_row_ = 0;
   std::int64_t guide_time_ = AV_NOPTS_VALUE;  // since ForgetUnits
+  std::uint64_t indexed_to_ = 0;  // the last cluster of a growing file that is in the index
   std::size_t units_since_seek_ = 0;
   absl::Status status_;
 };
@@ -306,12 +307,13 @@ Duration ContainerDemuxer::FindDuration() {
 Duration ContainerDemuxer::IndexClusters() {
   const ContainerTrack& guide = served_[Guide()];
   AVStream* const stream = format_->streams[guide.stream()];
-  const std::vector<MatroskaCluster> clusters = FindMatroskaClusters(source_->file());
+  const std::vector<MatroskaCluster> clusters = FindMatroskaClusters(source_->file(), indexed_to_);
   for (const auto& [offset, timestamp] : clusters) {
     av_add_index_entry(stream, static_cast<std::int64_t>(offset), timestamp, 0, 0,
                        AVINDEX_KEYFRAME);
   }
   if (clusters.empty()) return Duration::zero();
+  indexed_to_ = clusters.back().offset;
   return std::max(guide.timeline().ToNpt(clusters.back().timestamp), Duration::zero());
 }
 
@@ -461,6 +463,14 @@ absl::Status ContainerDemuxer::IndexAnew() {
   return absl::OkStatus();
 }
 
+void ContainerDemuxer::TakeAsWhole() {
+  if (!std::exchange(info_.growing, false) || kind_.scanned) return;
+  source_->Allow();
+  info_.duration = std::max(info_.duration, FindDuration());
+  ForgetUnits();
+  positioned_ = false;
+}
+
 Duration ContainerDemuxer::FindEnd() {
   if (!info_.growing || kind_.scanned || !format_) return info_.duration;
   source_->Allow();
@@ -499,6 +509,7 @@ absl::Status ContainerDemuxer::SeekToStart() {
 
 absl::Status ContainerDemuxer::OpenAnew() {
   format_.reset();
+  indexed_to_ = 0;
   absl::StatusOr<FormatPtr> format = OpenFormat(source_.get(), name_);
   if (!format.ok()) {
     ended_ = true;

@@ -134,12 +134,12 @@ bool IsGrowing(const MediaFile& file, GrowingForm form) {
   return false;
 }
 
-std::vector<MatroskaCluster> FindMatroskaClusters(const MediaFile& file) {
+std::vector<MatroskaCluster> FindMatroskaClusters(const MediaFile& file, std::uint64_t from) {
   constexpr std::size_t kElementsMax = 1'000'000;
   std::vector<MatroskaCluster> clusters;
   const std::optional<Segment> segment = FindSegment(file);
   if (!segment) return clusters;
-  std::uint64_t at = segment->begin;
+  std::uint64_t at = std::max(segment->begin, from);
   for (std::size_t count = 0; count < kElementsMax && at < file.size(); ++count) {
     std::array<std::uint8_t, 32> head{};
     const std::size_t got = file.ReadAt(at, head).value_or(0);

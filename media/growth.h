@@ -36,8 +36,9 @@ struct MatroskaCluster {
   std::uint64_t offset = 0;
   std::int64_t timestamp = 0;  // in the segment's ticks
 };
-// All of them, as long as they tell their sizes, so that the walk touches a few bytes of each;
-// behind one that does not, the last one is looked for from the file's end.
-std::vector<MatroskaCluster> FindMatroskaClusters(const MediaFile& file);
+// Those from `from` on (a cluster's offset, or 0 for all), as long as they tell their sizes, so
+// that the walk touches a few bytes of each; behind one that does not, the last one is looked for
+// from the file's end.
+std::vector<MatroskaCluster> FindMatroskaClusters(const MediaFile& file, std::uint64_t from = 0);
 
 }  // namespace millrace
