@@ -31,7 +31,10 @@ ByteSource::Outcome ByteSource::Read(std::span<std::uint8_t> out, std::size_t* c
     status_ = got.status();
     return Outcome::kFailed;
   }
-  if (*got == 0) return Outcome::kEnd;
+  if (*got == 0) {  // truncated
+    met_end_ = true;
+    return Outcome::kEnd;
+  }
   HideBoxes(out.first(*got));
   position_ += *got;
   bytes_read_ += *got;

@@ -32,6 +32,8 @@ struct MediaInfo {
   // The file is still being written: more may come behind its end, which is not where the media
   // ends. `random_access` is empty then.
   bool growing = false;
+  // Of a growing file: the same as long as what was written first stays as it is.
+  std::uint64_t beginning = 0;
 };
 
 class Demuxer {
@@ -49,6 +51,7 @@ class Demuxer {
 
   // Takes in what was written since the file was opened or last looked at. True: Seek and read
   // again, for there is more, or nothing more will come (see info().growing) and all can be read.
+  // kAborted: what had been read is no longer there. After an error the demuxer is of no use.
   virtual absl::StatusOr<bool> Grow() { return false; }
   // From now on what was there at opening is all there is. Before anything is read.
   virtual void TakeAsWhole() {}
@@ -61,9 +64,9 @@ struct AssetIdentity {
   std::uint64_t device = 0, inode = 0, size = 0;
   std::int64_t modified_ns = 0;
   friend bool operator==(const AssetIdentity&, const AssetIdentity&) = default;
-  // The same file, with more in it.
+  // The same file, with no less in it.
   bool HasGrownFrom(const AssetIdentity& before) const {
-    return device == before.device && inode == before.inode && size > before.size;
+    return device == before.device && inode == before.inode && size >= before.size;
   }
 };
 

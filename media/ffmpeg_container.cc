@@ -135,6 +135,7 @@ class ContainerDemuxer final : public Demuxer {
   bool ended_ = false;
   int errors_in_a_row_ = 0;
   std::int64_t guide_time_ = AV_NOPTS_VALUE;  // since ForgetUnits
+  std::uint32_t fragments_ = 0;               // of an MP4, those in the index
   std::uint64_t indexed_to_ = 0;  // the last cluster of a growing file that is in the index
   std::size_t units_since_seek_ = 0;
   absl::Status status_;
@@ -178,9 +179,13 @@ absl::Status ContainerDemuxer::Open() {
     ReadHead(/*with_times=*/true);
   }
   if (!source_->status().ok()) return source_->status();
-  if (info_.growing && source_->met_end() && !HeadSuffices()) {
+  if (info_.growing) {
+    const std::optional<std::uint64_t> beginning = BeginningOf(source_->file(), kind_.growing);
     // Tracks that are still to come would never be served.
-    return absl::ResourceExhaustedError("is still being written and has only begun");
+    if (!beginning || (source_->met_end() && !HeadSuffices())) {
+      return absl::UnavailableError("is still being written and has only begun");
+    }
+    info_.beginning = *beginning;
   }
   probes_.Choose(*format_, kind_.rules, &info_, &served_);
   if (served_.empty()) {
@@ -249,7 +254,8 @@ void ContainerDemuxer::ScanMp4() {
     if (probe != nullptr && KindOf(probe->track().codec) == MediaKind::kAudio)
       format_->streams[i]->discard = AVDISCARD_ALL;
   }
-  source_->SetUnread(ReadMp4Layout(source_->file()).media_data);
+  const Mp4Layout layout = ReadMp4Layout(source_->file());
+  source_->SetUnread(layout.media_data);
   const PacketPtr packet(av_packet_alloc());
   int errors = 0;
   for (std::size_t count = 0; packet && count < kScannedUnitsMax; ++count) {
@@ -277,6 +283,7 @@ void ContainerDemuxer::ScanMp4() {
     }
     stream->discard = AVDISCARD_DEFAULT;
   }
+  fragments_ = layout.fragments;
   // What the buffer holds was never read.
   AVIOContext* io = format_->pb;
   io->buf_ptr = io->buf_end = io->buffer;
@@ -303,18 +310,20 @@ Duration ContainerDemuxer::FindDuration() {
 }
 
 // A growing Matroska file has no index yet; without one libavformat reads it through to seek.
-// Returns where the last cluster begins.
+// Returns where the last cluster begins. All streams are known.
 Duration ContainerDemuxer::IndexClusters() {
   const ContainerTrack& guide = served_[Guide()];
   AVStream* const stream = format_->streams[guide.stream()];
   const std::vector<MatroskaCluster> clusters = FindMatroskaClusters(source_->file(), indexed_to_);
+  Duration end{};
   for (const auto& [offset, timestamp] : clusters) {
+    if (!Plausible(timestamp)) continue;
+    end = std::max(end, guide.timeline().ToNpt(timestamp));
     av_add_index_entry(stream, static_cast<std::int64_t>(offset), timestamp, 0, 0,
                        AVINDEX_KEYFRAME);
   }
-  if (clusters.empty()) return Duration::zero();
-  indexed_to_ = clusters.back().offset;
-  return std::max(guide.timeline().ToNpt(clusters.back().timestamp), Duration::zero());
+  if (!clusters.empty()) indexed_to_ = clusters.back().offset;
+  return end;
 }
 
 // Where the last unit from here to the file's end stops being shown; zero without any.
@@ -439,22 +448,32 @@ absl::StatusOr<bool> ContainerDemuxer::Next(AccessUnit* unit) {
 
 absl::StatusOr<bool> ContainerDemuxer::Grow() {
   if (!info_.growing) return false;
+  const std::uint64_t before = source_->file().size();
   const bool more = source_->Refresh();
-  info_.growing = IsGrowing(source_->file(), kind_.growing);
-  if (!more && info_.growing) return false;
-  // A fragment behind those it has read is never seen by libavformat.
-  if (more && kind_.scanned) {
-    if (absl::Status status = IndexAnew(); !status.ok()) return status;
+  if (more && (source_->file().size() < before ||
+               BeginningOf(source_->file(), kind_.growing) != info_.beginning)) {
+    return absl::AbortedError("was written anew while it was being served");
   }
-  if (more && info_.growing && kind_.growing == GrowingForm::kMatroska && format_) IndexClusters();
+  info_.growing = IsGrowing(source_->file(), kind_.growing);
+  if (!more) return !info_.growing;
+  if (kind_.scanned) {
+    const Mp4Layout layout = ReadMp4Layout(source_->file());
+    ShowMp4(layout, source_.get());
+    // A fragment behind those it has read is never seen by libavformat.
+    if (std::exchange(fragments_, layout.fragments) != layout.fragments) {
+      if (absl::Status status = IndexAnew(); !status.ok()) return status;
+    }
+  } else if (info_.growing && kind_.growing == GrowingForm::kMatroska && format_) {
+    IndexClusters();
+  }
   return true;
 }
 
 absl::Status ContainerDemuxer::IndexAnew() {
   source_->Allow();
-  ShowMp4(ReadMp4Layout(source_->file()), source_.get());
   if (absl::Status status = OpenAnew(); !status.ok()) return status;
   ScanMp4();
+  Prepare();
   info_.duration = std::max(info_.duration, FindDuration());
   info_.random_access.clear();
   probes_.Clear();
@@ -496,7 +515,7 @@ void ContainerDemuxer::ForgetUnits() {
 absl::Status ContainerDemuxer::SeekToStart() {
   ForgetUnits();
   positioned_ = true;
-  if (kind_.scanned && !served_.empty()) {
+  if (kind_.scanned && !served_.empty() && format_) {
     const ContainerTrack& first =
         *std::ranges::min_element(served_, Before, &ContainerTrack::starts);
     if (av_seek_frame(format_.get(), first.stream(), first.first_dts(), AVSEEK_FLAG_BACKWARD) >=
@@ -517,6 +536,12 @@ absl::Status ContainerDemuxer::OpenAnew() {
   }
   format_ = *std::move(format);
   Prepare();
+  const bool at_once = kind_.scanned || kind_.growing == GrowingForm::kMatroska;
+  if (at_once && !KnowsStreams()) {
+    format_.reset();
+    ended_ = true;
+    return status_ = absl::AbortedError("was written anew while it was being served");
+  }
   if (info_.growing && kind_.growing == GrowingForm::kMatroska && !served_.empty()) IndexClusters();
   source_->ForgetEnd();
   return absl::OkStatus();
@@ -604,7 +629,7 @@ void ShowMp4(const Mp4Layout& layout, ByteSource* source) {
   // It lists a fragment twice when a segment index has told it of the fragment before.
   source->SetHiddenBoxes(layout.segment_indexes);
   // It opens no file whose last fragment has only begun.
-  source->SetEnd(layout.fragmented ? layout.readable_end : UINT64_MAX);
+  source->SetEnd(layout.fragments > 0 ? layout.readable_end : UINT64_MAX);
 }
 
 absl::StatusOr<std::unique_ptr<Demuxer>> OpenContainer(std::unique_ptr<ByteSource> source,

@@ -109,12 +109,13 @@ Duration StreamProbes::TellTimes(const std::vector<ContainerTrack>& served,
   Duration end{};
   bool video_seen = false;
   for (const ContainerTrack& track : served) {
-    const TrackProbe& probe = *At(track.stream());
-    if (IsSparse(probe.track().codec)) continue;
-    end = std::max(end, track.timeline().ToNpt(probe.end()));
-    const bool video = KindOf(probe.track().codec) == MediaKind::kVideo;
+    const TrackProbe* const probe = At(track.stream());
+    if (probe == nullptr) continue;  // opened anew, it is another file
+    if (IsSparse(probe->track().codec)) continue;
+    end = std::max(end, track.timeline().ToNpt(probe->end()));
+    const bool video = KindOf(probe->track().codec) == MediaKind::kVideo;
     if (!video || std::exchange(video_seen, true)) continue;
-    for (const std::int64_t pts : probe.RandomAccessTimes()) {
+    for (const std::int64_t pts : probe->RandomAccessTimes()) {
       random_access->push_back(track.timeline().ToNpt(pts));
     }
   }

@@ -87,6 +87,22 @@ std::optional<Segment> FindSegment(const MediaFile& file) {
   return Segment{at + segment->header_bytes, segment->bytes.has_value()};
 }
 
+// Where it begins; nothing while there is none.
+std::optional<std::uint64_t> FindFirstCluster(const MediaFile& file) {
+  constexpr int kElementsMax = 1000;
+  const std::optional<Segment> segment = FindSegment(file);
+  if (!segment) return std::nullopt;
+  std::uint64_t at = segment->begin;
+  for (int count = 0; count < kElementsMax && at < file.size(); ++count) {
+    const std::optional<Element> element = ReadElementAt(file, at);
+    if (!element) break;
+    if (element->id == kClusterId) return at;
+    if (!element->bytes || *element->bytes > file.size() - at) break;
+    at += element->header_bytes + *element->bytes;
+  }
+  return std::nullopt;
+}
+
 // The last cluster in the file's tail that begins at `from` or later.
 std::optional<MatroskaCluster> FindLastCluster(const MediaFile& file, std::uint64_t from) {
   constexpr std::uint64_t kTailBytesMax = std::uint64_t{16} << 20;
@@ -128,10 +144,28 @@ bool IsGrowing(const MediaFile& file, GrowingForm form) {
     case GrowingForm::kFragmentedMp4: {
       if (!WrittenWithin(kGrowthSettles, file.modified())) return false;
       const Mp4Layout layout = ReadMp4Layout(file);
-      return layout.fragmented && !layout.random_index;
+      return layout.fragments > 0 && !layout.random_index;
     }
   }
   return false;
+}
+
+std::optional<std::uint64_t> BeginningOf(const MediaFile& file, GrowingForm form) {
+  std::uint64_t at = 0;
+  if (form == GrowingForm::kFragmentedMp4) {
+    at = ReadMp4Layout(file).first_fragment;
+  } else if (form == GrowingForm::kMatroska) {
+    // What lies before the first cluster is written anew at the end, and its size may be as well.
+    constexpr std::uint64_t kClusterHeadBytes = 12;
+    const std::optional<std::uint64_t> cluster = FindFirstCluster(file);
+    if (!cluster) return std::nullopt;
+    at = *cluster + kClusterHeadBytes;
+  }
+  std::array<std::uint8_t, 4096> bytes{};
+  if (file.ReadAt(at, bytes).value_or(0) < bytes.size()) return std::nullopt;
+  std::uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
+  for (const std::uint8_t byte : bytes) hash = (hash ^ byte) * 0x100000001b3u;
+  return hash;
 }
 
 std::vector<MatroskaCluster> FindMatroskaClusters(const MediaFile& file, std::uint64_t from) {

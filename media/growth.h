@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "core/clock.h"
@@ -30,6 +31,8 @@ enum class GrowingForm : std::uint8_t {
 
 bool WrittenWithin(Duration age, WallTime modified);
 bool IsGrowing(const MediaFile& file, GrowingForm form);
+// See MediaInfo::beginning; nothing while there is too little to tell one recording from another.
+std::optional<std::uint64_t> BeginningOf(const MediaFile& file, GrowingForm form);
 
 // Clusters of a Matroska file (RFC 9559 section 5.1.3), ascending.
 struct MatroskaCluster {

@@ -133,7 +133,7 @@ Mp4Layout ReadMp4Layout(const MediaFile& file) {
       layout.readable_end = at;
       break;
     }
-    if (box->Is("moof")) layout.fragmented = true;
+    if (box->Is("moof") && layout.fragments++ == 0) layout.first_fragment = at;
     if (box->Is("mfra")) layout.random_index = true;
     if (box->Is("sidx")) layout.segment_indexes.push_back(at);
     if (box->Is("moov")) layout.movies.push_back(*box);

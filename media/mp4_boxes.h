@@ -44,8 +44,9 @@ struct Mp4Layout {
   std::vector<std::uint64_t> segment_indexes;  // where a `sidx` box begins, section 8.16.3
   std::vector<Mp4Box> movies;                  // `moov`, section 8.2.1
   std::uint64_t readable_end = 0;  // where a box begins that the file cuts short, other than `mdat`
-  bool fragmented = false;         // has `moof` boxes, section 8.8.4
-  bool random_index = false;       // has an `mfra` box, section 8.8.9, which is written last
+  std::uint32_t fragments = 0;     // `moof` boxes, section 8.8.4
+  std::uint64_t first_fragment = 0;  // where that begins
+  bool random_index = false;         // has an `mfra` box, section 8.8.9, which is written last
 };
 
 // Empty for a file that does not begin like an MP4. Walking stops without an error at the first

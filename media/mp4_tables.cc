@@ -434,7 +434,7 @@ std::optional<Mp4Track> ReadTrack(const MediaFile& file, const Mp4Box& box,
 }  // namespace
 
 std::optional<std::vector<Mp4Track>> ReadMp4Tables(const MediaFile& file, const Mp4Layout& layout) {
-  if (layout.movies.size() != 1 || layout.movies[0].cut || layout.fragmented ||
+  if (layout.movies.size() != 1 || layout.movies[0].cut || layout.fragments > 0 ||
       !layout.segment_indexes.empty()) {
     return std::nullopt;
   }

@@ -123,7 +123,15 @@ absl::StatusOr<std::unique_ptr<BlockSet>> BlockReader::Read(
     std::span<const std::uint16_t> first_sequences) {
   const std::size_t wanted = presentation.packet_bytes();
   const std::size_t packet_bytes = wanted != 0 ? std::min(wanted, packet_bytes_) : packet_bytes_;
-  for (bool grown = false;; grown = true) {
+  bool grown = false;
+  if (number == awaited_) {
+    const absl::StatusOr<bool> more = demuxer_->Grow();
+    if (!more.ok()) return more.status();
+    if (!*more) return absl::UnavailableError("not written yet");
+    grown = true;
+  }
+  awaited_ = kNoBlock;
+  for (;; grown = true) {
     const bool growing = presentation.growing() && demuxer_->info().growing;
     if (number != next_block_) {
       if (const absl::Status sought = SeekTo(presentation, number); !sought.ok()) return sought;
@@ -140,7 +148,10 @@ absl::StatusOr<std::unique_ptr<BlockSet>> BlockReader::Read(
     next_block_ = kNoBlock;
     const absl::StatusOr<bool> more = grown ? false : demuxer_->Grow();
     if (!more.ok()) return more.status();
-    if (!*more) return absl::UnavailableError("not written yet");
+    if (!*more) {
+      awaited_ = number;
+      return absl::UnavailableError("not written yet");
+    }
   }
 }
 
@@ -152,10 +163,10 @@ absl::Status BlockReader::SeekTo(const Presentation& presentation, std::uint32_t
   return demuxer_->Seek(number == 0 ? kBeforeTheStart : number * presentation.block_duration);
 }
 
-Duration BlockReader::FindEnd() {
+absl::StatusOr<Duration> BlockReader::FindEnd() {
   next_block_ = kNoBlock;
-  // What cannot be read now is for Read to tell.
-  if (!demuxer_->Grow().ok()) return Duration::zero();
+  awaited_ = kNoBlock;
+  if (const absl::StatusOr<bool> more = demuxer_->Grow(); !more.ok()) return more.status();
   return demuxer_->FindEnd();
 }
 

@@ -64,8 +64,10 @@ class BlockReader {
                                                  std::uint32_t number,
                                                  std::span<const std::uint16_t> first_sequences);
 
-  // Where the media ends at present; takes in what was written since.
-  Duration FindEnd();
+  // Where the media ends at present; takes in what was written since. After an error the reader is
+  // of no use any more.
+  absl::StatusOr<Duration> FindEnd();
+  const MediaInfo& info() const { return demuxer_->info(); }
 
   const BlockReadLosses& losses() const { return losses_; }
 
@@ -84,10 +86,11 @@ class BlockReader {
   const std::unique_ptr<Demuxer> demuxer_;
   const std::size_t packet_bytes_;
   const std::size_t burst_packets_;
-  std::uint32_t next_block_ = 0;  // kNoBlock: any needs a seek
-  bool at_end_ = false;           // of the file
-  bool after_seek_ = false;       // units before the block are not late, they were not asked for
-  std::deque<HeldUnit> held_;     // read ahead, in the file's order
+  std::uint32_t next_block_ = 0;      // kNoBlock: any needs a seek
+  std::uint32_t awaited_ = kNoBlock;  // was not all written when it was last read
+  bool at_end_ = false;               // of the file
+  bool after_seek_ = false;    // units before the block are not late, they were not asked for
+  std::deque<HeldUnit> held_;  // read ahead, in the file's order
   std::size_t held_bytes_ = 0;
   BlockReadLosses losses_;
 };

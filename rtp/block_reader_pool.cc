@@ -100,10 +100,16 @@ absl::StatusOr<std::unique_ptr<BlockSet>> BlockReaderPool::ReadBlock(
     reader = *std::move(opened);
     set = reader->Read(*presentation, number, first_sequences);
   }
-  if (absl::IsUnavailable(set.status())) KeepReader(presentation, std::move(reader));
+  if (presentation->growing() && absl::IsUnavailable(set.status())) {
+    KeepReader(presentation, std::move(reader));
+  }
   if (!set.ok()) return set.status();
   if (presentation->growing()) {
-    presentation->growing_end->Extend((number + 1) * presentation->block_duration);
+    if (!(*set)->last) {
+      presentation->growing_end->Extend((number + 1) * presentation->block_duration);
+    } else {
+      presentation->growing_end->set_over();
+    }
   }
   LogLosses(*presentation, reader->losses());
   std::unique_ptr<Idle> closed;
@@ -114,7 +120,7 @@ absl::StatusOr<std::unique_ptr<BlockSet>> BlockReaderPool::ReadBlock(
   return set;
 }
 
-void BlockReaderPool::FindEnd(const PresentationRef& presentation) {
+absl::Status BlockReaderPool::FindEnd(const PresentationRef& presentation) {
   std::vector<std::unique_ptr<Record>> dead;
   std::unique_ptr<Idle> taken;
   {
@@ -126,11 +132,14 @@ void BlockReaderPool::FindEnd(const PresentationRef& presentation) {
     reader = std::move(taken->reader);
   } else {
     absl::StatusOr<std::unique_ptr<BlockReader>> opened = OpenReader(*presentation);
-    if (!opened.ok()) return;  // who reads on is told
+    if (!opened.ok()) return opened.status();
     reader = *std::move(opened);
   }
-  presentation->growing_end->Extend(reader->FindEnd());
+  const absl::StatusOr<Duration> end = reader->FindEnd();
+  if (!end.ok()) return end.status();
+  presentation->growing_end->Extend(*end);
   KeepReader(presentation, std::move(reader));
+  return absl::OkStatus();
 }
 
 void BlockReaderPool::Donate(const PresentationRef& presentation,
@@ -172,7 +181,9 @@ absl::StatusOr<std::unique_ptr<BlockReader>> BlockReaderPool::OpenReader(
   if (!identity.ok()) return identity.status();
   const bool same = *identity == presentation.identity ||
                     (presentation.growing() && identity->HasGrownFrom(presentation.identity));
-  if (!same || (*demuxer)->info().tracks.size() != presentation.streams.size()) {
+  const bool other = presentation.growing() && (*demuxer)->info().growing &&
+                     (*demuxer)->info().beginning != presentation.beginning;
+  if (!same || other || (*demuxer)->info().tracks.size() != presentation.streams.size()) {
     return absl::AbortedError("file changed while it was being served");
   }
   return std::make_unique<BlockReader>(*std::move(demuxer), options_);

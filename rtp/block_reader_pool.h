@@ -46,8 +46,8 @@ class BlockReaderPool final : public BlockSource {
 
   // The demuxer that told what is in the file reads its first blocks. It stands at the start.
   void Donate(const PresentationRef& presentation, std::unique_ptr<Demuxer> demuxer);
-  // Extends a growing presentation to where its file ends at present.
-  void FindEnd(const PresentationRef& presentation);
+  // Extends a growing presentation to where its file ends at present. Errors as ReadBlock.
+  absl::Status FindEnd(const PresentationRef& presentation);
   bool WrittenLately(const AssetIdentity& identity) const {
     return library_->WrittenLately(identity);
   }

@@ -119,7 +119,8 @@ class BlockWaiter {
   friend class WaiterTable;
   // From the shard's mailbox; the waiter waits no more and may ask again or be destroyed in it.
   virtual void OnBlock(BlockRef block) = 0;
-  // The file cannot be read any more; the status is for the log.
+  // The file cannot be read any more; the status is for the log. Of a growing presentation,
+  // kUnavailable: the block is not all written yet, and may be asked for again.
   virtual void OnBlockFailed(const absl::Status& status) = 0;
 
   class BlockClient* client_ = nullptr;

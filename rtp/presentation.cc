@@ -96,6 +96,7 @@ Presentation MakePresentation(std::string path, const AssetIdentity& identity, s
     presentation.block_duration = kGrowingBlockDuration;
     presentation.growing_end = std::make_shared<GrowingEnd>();
     presentation.growing_end->Extend(info.duration);
+    presentation.beginning = info.beginning;
   }
   presentation.streams.reserve(info.tracks.size());
   for (const Track& track : info.tracks) {

@@ -35,6 +35,9 @@ struct RtpStream {
 class GrowingEnd {
  public:
   Duration get() const { return Duration(end_.load(std::memory_order_relaxed)); }
+  // A last block was made.
+  bool over() const { return over_.load(std::memory_order_relaxed); }
+  void set_over() { over_.store(true, std::memory_order_relaxed); }
   // Any thread; it never goes back.
   void Extend(Duration end) {
     Duration::rep known = end_.load(std::memory_order_relaxed);
@@ -44,6 +47,7 @@ class GrowingEnd {
 
  private:
   std::atomic<Duration::rep> end_{0};
+  std::atomic<bool> over_{false};
 };
 
 struct Presentation {
@@ -58,6 +62,7 @@ struct Presentation {
   // Null: the file is whole. Else it was still being written when it was opened: the presentation
   // goes on as it grows, and its last block tells that it is the last.
   std::shared_ptr<GrowingEnd> growing_end;
+  std::uint64_t beginning = 0;  // see MediaInfo
   // SDP o= fields (RFC 8866 section 5.2): the same for the same path and file, in every process.
   std::uint64_t sdp_session_id = 0;
   std::uint64_t sdp_version = 0;

@@ -22,11 +22,11 @@ std::size_t WaiterHash(std::string_view path) {
   return absl::Hash<absl::string_view>()(AbslView(path));
 }
 
-// Asking for what does not exist, or may not be read, is the client's affair; a passing want of
-// descriptors would fill the log.
+// Asking for what does not exist, may not be read, or has only begun to be written is the client's
+// affair; a passing want of descriptors would fill the log.
 bool WorthLogging(const absl::Status& status) {
   return !absl::IsNotFound(status) && !absl::IsPermissionDenied(status) &&
-         !absl::IsResourceExhausted(status);
+         !absl::IsResourceExhausted(status) && !absl::IsUnavailable(status);
 }
 
 }  // namespace
@@ -162,10 +162,11 @@ absl::StatusOr<PresentationRef> PresentationStore::Look(Entry* entry) {
   if (const PresentationRef& known = entry->presentation; known != nullptr) {
     const bool same = known->identity == *identity;
     if (!known->growing() && same) return known;
-    const bool may_grow = known->growing() && readers_.WrittenLately(*identity);
+    const bool may_grow =
+        known->growing() && !known->growing_end->over() && readers_.WrittenLately(*identity);
     if (may_grow && same) return known;
-    if (may_grow && identity->HasGrownFrom(known->identity)) {
-      readers_.FindEnd(known);
+    // Else it is another, whatever its name.
+    if (may_grow && identity->HasGrownFrom(known->identity) && readers_.FindEnd(known).ok()) {
       return known;
     }
   }

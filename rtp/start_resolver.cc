@@ -52,6 +52,7 @@ bool StartResolver::Begin(PresentationRef presentation, std::vector<std::size_t>
     number_ = after == table.begin() ? 0 : BlockAt(*presentation_, *(after - 1));
   }
   phase_ = Phase::kLead;
+  stride_ = 1;
   return Step();
 }
 
@@ -113,7 +114,9 @@ void StartResolver::FindOthers(const BlockRef& block) {
 // The block is not written yet. Who leads starts before it; the others wait for it there.
 void StartResolver::GoBackFromEdge() {
   if (phase_ == Phase::kLead && number_ > 0) {
-    --number_;
+    // In strides: how far the media is thought to go can be wrong by much.
+    number_ -= std::min(number_, stride_);
+    stride_ *= 2;
     return;
   }
   if (phase_ == Phase::kLead) range_start_ = 0s;
@@ -137,7 +140,7 @@ void StartResolver::OnBlock(BlockRef block) {
 }
 
 void StartResolver::OnBlockFailed(const absl::Status& status) {
-  if (absl::IsUnavailable(status)) {
+  if (presentation_->growing() && absl::IsUnavailable(status)) {
     GoBackFromEdge();
     if (Step()) observer_->OnStartResolved(absl::OkStatus());
     return;

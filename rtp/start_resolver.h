@@ -65,6 +65,7 @@ class StartResolver : private BlockWaiter {
   Duration time_{};
   Duration range_start_{};
   std::uint32_t number_ = 0;
+  std::uint32_t stride_ = 1;  // in which it goes back from what is not written yet
   Phase phase_ = Phase::kIdle;
   BlockRef arrived_;
 };

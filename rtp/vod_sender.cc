@@ -229,12 +229,14 @@ bool VodSender::SettleOnKey(const PacketBlock& block) {
   return false;
 }
 
-// What had to be waited for goes out as if it had been due when it came.
-void VodSender::FindDelay() {
-  if (!waits_for_more_ || !next_due()) return;
-  waits_for_more_ = false;
-  const Duration late = context_->pacer->swept_until() - clock_.DueAt(*next_due());
-  if (late > 0s && !clock_.in_step) observer_->OnSenderDelayed(this, late);
+bool VodSender::Settle() {
+  if (!FindNext()) return false;
+  // What had to be waited for goes out as if it had been due when it came.
+  if (std::exchange(waits_for_more_, false)) {
+    const Duration late = context_->pacer->swept_until() - clock_.DueAt(*next_due());
+    if (late > 0s) observer_->OnSenderDelayed(this, late);
+  }
+  return true;
 }
 
 void VodSender::MoveToBlock(std::uint32_t number) {
@@ -282,7 +284,7 @@ bool VodSender::TurnAround() {
   return true;
 }
 
-bool VodSender::Settle() {
+bool VodSender::FindNext() {
   while (state_ == State::kPlaying) {
     if (!block_) {
       if (BeyondEnd()) {
@@ -295,7 +297,6 @@ bool VodSender::Settle() {
       block_ = context_->blocks->Acquire(presentation_, number_, this);
       if (!block_) return false;
       context_->counters->blocks_acquired.Add();
-      FindDelay();
     }
     const PacketBlock& block = block_->streams[stream()];
     if (clock_.keys_only()) {
@@ -406,15 +407,15 @@ void VodSender::OnBlock(BlockRef block) {
   block_ = std::move(block);
   context_->counters->blocks_acquired.Add();
   FixNumbering(block_->streams[stream()]);
-  FindDelay();
-  if (!clock_.in_step && next_due() && clock_.DueAt(*next_due()) < context_->pacer->swept_until()) {
+  if (!clock_.in_step && !waits_for_more_ && next_due() &&
+      clock_.DueAt(*next_due()) < context_->pacer->swept_until()) {
     context_->counters->viewers_late.Add();
   }
   Reschedule(Instant{});
 }
 
 void VodSender::OnBlockFailed(const absl::Status& status) {
-  if (absl::IsUnavailable(status)) {
+  if (presentation_->growing() && absl::IsUnavailable(status)) {
     waits_for_more_ = true;
     // All who wait look at the same time, so that they wait for one load.
     const Instant now = context_->pacer->swept_until();

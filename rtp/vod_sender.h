@@ -124,13 +124,13 @@ class VodSender : public Sender, private BlockWaiter {
   void OnBlockFailed(const absl::Status& status) override;
   // Moves over packets that are not for this viewer; false when there is none to send now.
   bool Settle();
+  bool FindNext();  // the same, but for what is due later because it came late
   // The same within a block; false at its end and at the range's (the cursor stands on a packet
   // then).
   bool SettleIn(const PacketBlock& block);
   // Instead of it where only key frames are sent; moves to other blocks, of which none may be here
   // then.
   bool SettleOnKey(const PacketBlock& block);
-  void FindDelay();
   void MoveToBlock(std::uint32_t number);
   Duration BlockStart(std::uint32_t number) const { return number * presentation_->block_duration; }
   std::uint32_t BlockOf(std::int64_t pts) const;

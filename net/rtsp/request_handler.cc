@@ -78,6 +78,8 @@ bool FitRange(const VodSession& session, VodSession::PlayRequest* request) {
   const bool backwards = session.ScaleFor(*request) < 0;
   const Duration duration = session.duration();
   if (session.presentation().growing()) {
+    const bool never = request->start && request->end && *request->start > duration;
+    if (never && !backwards) return false;
     if (request->start) request->start = std::min(*request->start, duration);
   } else {
     if (request->start && *request->start > duration) return false;

@@ -359,7 +359,9 @@ void VodSession::LookAfterLateness(Instant now) {
 bool VodSession::FillTimes(const Setup& setup, Instant now, rtcp::SenderInfo* info) {
   info->ntp = rtcp::NtpFromWall(shard().wall());
   // At his own speed, he is where his packets are.
-  const Duration media = rate_control_ ? clock_.MediaAt(now) : MediaPosition();
+  // No more can he be further than what is written.
+  const bool by_clock = rate_control_ && !presentation_->growing();
+  const Duration media = by_clock ? clock_.MediaAt(now) : MediaPosition();
   info->rtp_timestamp = Vod(setup).TimestampAt(media);
   return true;
 }

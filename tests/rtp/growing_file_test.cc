@@ -51,6 +51,10 @@ class WrittenFile {
               static_cast<ssize_t>(size - written_));
     written_ = size;
   }
+  void WriteAnew(const Bytes& bytes) {
+    EXPECT_EQ(ftruncate(fd_, 0), 0);
+    EXPECT_EQ(pwrite(fd_, bytes.data(), bytes.size(), 0), static_cast<ssize_t>(bytes.size()));
+  }
   // Nothing was written to it for long.
   void Rest() { MakeOld(path_); }
 
@@ -173,7 +177,7 @@ TEST_P(GrowingFile, IsReadToWithinASecondOfItsEnd) {
     file.GrowTo(size);
     while (reader.Read(*presentation, number, numbers).ok()) ++number;
     const Duration readable = number * presentation->block_duration;
-    const Duration end = reader.FindEnd();
+    const Duration end = reader.FindEnd().value_or(Duration::zero());
     // A fragment of a second that has only begun counts for the end.
     EXPECT_LE(ToSeconds(end - readable), GetParam() == std::string("longfrag.mp4") ? 1.3 : 1.0);
     EXPECT_GE(ToSeconds(end), 1.0);
@@ -181,9 +185,37 @@ TEST_P(GrowingFile, IsReadToWithinASecondOfItsEnd) {
   }
 }
 
+// A recorder that starts over keeps the file's name and inode.
+TEST_P(GrowingFile, EndsWhereItIsWrittenAnew) {
+  if (!HasFfmpeg()) GTEST_SKIP() << "ffmpeg is not installed";
+  const Bytes bytes = BytesNamed(GetParam());
+  Bytes other = bytes;
+  for (std::size_t i = 1000; i < 50'000; ++i) other[i] ^= 0x55;
+  const Bytes without_sound = ReadWhole(Sample("video.ts"));
+  for (const Bytes& anew : {other, Bytes(bytes.begin(), bytes.begin() + 10'000), without_sound}) {
+    for (const bool asked_for_end : {false, true}) {
+      WrittenFile file(bytes);
+      file.GrowTo(bytes.size() / 4);
+      auto demuxer = OpenPath(file.path());
+      ASSERT_TRUE(demuxer.ok()) << demuxer.status();
+      const auto presentation = PresentationOf((*demuxer)->info());
+      BlockReader reader(*std::move(demuxer), VodOptions{});
+      const std::vector<std::uint16_t> numbers(presentation->streams.size(), 7);
+      std::uint32_t number = 0;
+      while (reader.Read(*presentation, number, numbers).ok()) ++number;
+      EXPECT_GT(number, 2u);
+      file.WriteAnew(anew);
+      const absl::Status status = asked_for_end
+                                      ? reader.FindEnd().status()
+                                      : reader.Read(*presentation, number, numbers).status();
+      EXPECT_EQ(status.code(), absl::StatusCode::kAborted) << status;
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Forms, GrowingFile, ::testing::ValuesIn(kGrowing),
-                         [](const ::testing::TestParamInfo<const char*>& info) {
-                           std::string name = info.param;
+                         [](const ::testing::TestParamInfo<const char*>& form) {
+                           std::string name = form.param;
                            std::ranges::replace(name, '.', '_');
                            return name;
                          });
@@ -205,7 +237,7 @@ TEST(Growth, HasToHaveBegunWithEveryTrack) {
   const Bytes bytes = ReadWhole(Sample("lateaudio.ts"));
   WrittenFile file(bytes);
   file.GrowTo(bytes.size() / 10);
-  EXPECT_EQ(OpenPath(file.path()).status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(OpenPath(file.path()).status().code(), absl::StatusCode::kUnavailable);
   file.Rest();
   const auto old = OpenPath(file.path());
   ASSERT_TRUE(old.ok()) << old.status();

@@ -77,7 +77,9 @@ TEST(GrowingScenario, WhoeverJoinsGetsAllFromWhereHeBegan) {
         // At most a group of pictures, and what its viewers have not been shown of, before the end.
         const double behind = ToSeconds(shown) - StartOf(client);
         const double gop = asset.video->gop / 25.0;
-        if (from_edge) EXPECT_LT(behind, gop + 3) << "of " << ToSeconds(shown) << " s";
+        if (from_edge) {
+          EXPECT_LT(behind, gop + 3) << "of " << ToSeconds(shown) << " s";
+        }
       }
       const Duration step = std::chrono::milliseconds(100 + random.Below(1400));
       ASSERT_TRUE(world.RunFor(step)) << world.failure();
@@ -135,6 +137,63 @@ TEST(GrowingScenario, WhoWaitsAtTheEndIsSentWhatIsNewWithinASecond) {
     }
     if (HasFailure()) break;
   }
+}
+
+// Who takes what there is at his own speed is not late where nothing is.
+TEST(GrowingScenario, WhoIsAheadOfTheWriterWaitsForHim) {
+  SimWorld world(1, NetworkProfile::Calm(), LoaderProfile{}, ScheduleProfile{});
+  SimServer server(&world, {});
+  SyntheticAsset asset;
+  asset.duration = 20s;
+  server.library().Add("a.ts", asset);
+  server.library().ShowUntil("a.ts", 5s);
+  SimClient& viewer = world.AddClient();
+  viewer.Connect();
+  ASSERT_EQ(world.Await(viewer, viewer.Describe("a.ts")), 200);
+  for (std::size_t t = 0; t < viewer.tracks().size(); ++t) {
+    ASSERT_EQ(world.Await(viewer, viewer.Setup(t, Lower::kTcp)), 200);
+  }
+  ASSERT_EQ(world.Await(viewer, viewer.Play("npt=0-", std::nullopt, "Rate-Control: no\r\n")), 200);
+  for (Duration shown = 6s; shown < 18s; shown += 1s) {
+    ASSERT_TRUE(world.RunFor(10s));
+    EXPECT_TRUE(viewer.connected());
+    const std::uint32_t before = Packets(viewer);
+    server.library().ShowUntil("a.ts", shown);
+    ASSERT_TRUE(world.RunFor(1s));
+    EXPECT_GT(Packets(viewer), before) << "at " << ToSeconds(shown);
+  }
+  server.library().ShowUntil("a.ts", kWhole);
+  EXPECT_TRUE(world.RunUntil([&] { return HasEnded(viewer); }, 30s));
+}
+
+// A writer who has paused for so long that his file passed for whole goes on after all.
+TEST(GrowingScenario, GrowsOnForWhoeverComesLater) {
+  SimWorld world(1, NetworkProfile::Calm(), LoaderProfile{}, ScheduleProfile{});
+  SimServer server(&world, {});
+  SyntheticAsset asset;
+  asset.duration = 20s;
+  const SyntheticMedia& media = server.library().Add("a.ts", asset);
+  server.library().ShowUntil("a.ts", 3s);
+  SimClient& first = world.AddClient();
+  first.CheckAgainst(&media);
+  StartPlaying(world, first, Lower::kUdp, "npt=0-");
+  if (HasFatalFailure()) return;
+  ASSERT_TRUE(world.RunFor(5s));
+  server.library().ShowUntil("a.ts", 5s, /*settled=*/true);
+  EXPECT_TRUE(world.RunUntil([&] { return HasEnded(first); }, 10s));
+  EXPECT_EQ(first.Verdict(), "");
+  server.library().ShowUntil("a.ts", 9s);
+  SimClient& second = world.AddClient();
+  second.CheckAgainst(&media);
+  StartPlaying(world, second, Lower::kTcp, "npt=now-");
+  if (HasFatalFailure()) return;
+  EXPECT_GT(StartOf(second), 5);
+  ASSERT_TRUE(world.RunFor(3s));
+  EXPECT_FALSE(HasEnded(second));
+  server.library().ShowUntil("a.ts", kWhole);
+  EXPECT_TRUE(world.RunUntil([&] { return HasEnded(second); }, 30s));
+  second.ExpectToTheEnd();
+  EXPECT_EQ(second.Verdict(), "");
 }
 
 // Paused, sought, and gone on with while it grows; whole, it is described as any other.

@@ -14,26 +14,21 @@ class SyntheticDemuxer final : public Demuxer {
  public:
   SyntheticDemuxer(std::shared_ptr<const SyntheticMedia> media,
                    std::shared_ptr<const absl::Status> read_status,
-                   std::shared_ptr<const Duration> shown)
+                   std::shared_ptr<const SyntheticLibrary::Shown> shown)
       : media_(std::move(media)),
         read_status_(std::move(read_status)),
         shown_(std::move(shown)),
         info_(media_->info()),
         next_(media_->info().tracks.size(), 0) {
-    Grow().IgnoreError();
+    Look();
     if (!info_.growing) return;
     info_.random_access.clear();
-    info_.duration = end_;
+    info_.duration = seen_.end;
   }
 
   const MediaInfo& info() const override { return info_; }
-  absl::StatusOr<bool> Grow() override {
-    const bool more = *shown_ != end_;
-    end_ = *shown_;
-    info_.growing = end_ < media_->info().duration;
-    return more;
-  }
-  Duration FindEnd() override { return std::min(end_, media_->info().duration); }
+  absl::StatusOr<bool> Grow() override { return Look(); }
+  Duration FindEnd() override { return std::min(seen_.end, media_->info().duration); }
 
   // As containers do it: back to the key frame at or before `time`, and the audio that lies there.
   absl::Status Seek(Duration time) override {
@@ -57,7 +52,7 @@ class SyntheticDemuxer final : public Demuxer {
       if (next_[t] >= media_->unit_count(t)) continue;
       if (track == next_.size() || DtsTime(t) < DtsTime(track)) track = t;
     }
-    if (track == next_.size() || (info_.growing && DtsTime(track) >= end_)) return false;
+    if (track == next_.size() || DtsTime(track) >= seen_.end) return false;
     const std::size_t number = next_[track]++;
     const SyntheticMedia::Unit u = media_->Describe(track, number);
     data_ = media_->Data(track, number);
@@ -71,14 +66,21 @@ class SyntheticDemuxer final : public Demuxer {
   }
 
  private:
+  // Whether anything has changed.
+  bool Look() {
+    const bool more = *shown_ != seen_;
+    seen_ = *shown_;
+    info_.growing = seen_.end < media_->info().duration && !seen_.settled;
+    return more;
+  }
   Duration DtsTime(std::size_t track) const {
     return media_->TimeOf(track, media_->Describe(track, next_[track]).dts);
   }
 
   const std::shared_ptr<const SyntheticMedia> media_;
   const std::shared_ptr<const absl::Status> read_status_;
-  const std::shared_ptr<const Duration> shown_;
-  Duration end_{};  // what was shown at the last Grow
+  const std::shared_ptr<const SyntheticLibrary::Shown> shown_;
+  SyntheticLibrary::Shown seen_;  // at the last Grow
   MediaInfo info_;
   std::vector<std::size_t> next_;  // unit number per track
   Bytes data_;
@@ -109,18 +111,18 @@ void SyntheticLibrary::Touch(const std::string& path) {
 
 void SyntheticLibrary::Remove(const std::string& path) { entries_.erase(path); }
 
-void SyntheticLibrary::ShowUntil(const std::string& path, Duration end) {
+void SyntheticLibrary::ShowUntil(const std::string& path, Duration end, bool settled) {
   Entry& entry = entries_.at(path);
-  if (*entry.shown != Duration::max()) ++entry.identity.size;
+  if (entry.shown->end != Duration::max()) ++entry.identity.size;
   ++entry.identity.modified_ns;
-  *entry.shown = end;
+  *entry.shown = {end, settled};
 }
 
 bool SyntheticLibrary::WrittenLately(const AssetIdentity& identity) const {
   return std::ranges::any_of(entries_, [&](const auto& named) {
     const Entry& entry = named.second;
     return entry.identity.inode == identity.inode && entry.media != nullptr &&
-           *entry.shown < entry.media->info().duration;
+           entry.shown->end < entry.media->info().duration && !entry.shown->settled;
   });
 }
 

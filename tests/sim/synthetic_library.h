@@ -23,8 +23,9 @@ class SyntheticLibrary final : public Library {
   void Touch(const std::string& path);
   void Remove(const std::string& path);
   // What is open shows units before `end` (by decoding time) only, as a file that is being written;
-  // until the whole of the asset is there, more may come.
-  void ShowUntil(const std::string& path, Duration end);
+  // until the whole of the asset is there, more may come. `settled`: it seems that nothing more
+  // will.
+  void ShowUntil(const std::string& path, Duration end, bool settled = false);
   // Open and Identify of `path` give `status` until it is OK again.
   void FailOpen(const std::string& path, const absl::Status& status);
   // Seek and Next of `path`, of open demuxers too, give `status` until it is OK again.
@@ -36,13 +37,19 @@ class SyntheticLibrary final : public Library {
 
   std::uint64_t opens() const { return opens_; }
 
+  struct Shown {
+    Duration end = Duration::max();
+    bool settled = false;
+    friend bool operator==(const Shown&, const Shown&) = default;
+  };
+
  private:
   struct Entry {
     std::shared_ptr<const SyntheticMedia> media;  // shared with open demuxers
     AssetIdentity identity;
     absl::Status open_status;
     std::shared_ptr<absl::Status> read_status = std::make_shared<absl::Status>();
-    std::shared_ptr<Duration> shown = std::make_shared<Duration>(Duration::max());
+    std::shared_ptr<Shown> shown = std::make_shared<Shown>();
   };
   absl::StatusOr<const Entry*> Look(std::string_view path) const;
 
