@@ -210,8 +210,9 @@ class Planner {
       why = WhyNotAlike(plan_->info, info);
     }
     if (why.empty() && info.duration <= Duration::zero()) why = "does not say how long it is";
-    if (!why.empty())
+    if (!why.empty()) {
       return absl::InvalidArgumentError(absl::StrCat(PrintablePath(found.path), ": ", why));
+    }
     Clip clip;
     clip.duration = info.duration;
     if (indexed_ && info.random_access.size() <= kRandomAccessMax) {
