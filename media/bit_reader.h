@@ -3,6 +3,7 @@
 // Reading past the end gives zeros and makes ok() false for good, so a parser checks once.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -33,7 +34,14 @@ class BitReader {
   }
 
   void Skip(unsigned count) {
-    for (unsigned i = 0; i < count && ok_; ++i) Bit();
+    if (!escaped_ && count >= left_ + 8) {  // whole bytes are not looked at
+      count -= left_;
+      left_ = 0;
+      const std::size_t bytes = std::min<std::size_t>(count / 8, bytes_.size() - next_);
+      next_ += bytes;
+      count -= static_cast<unsigned>(8 * bytes);
+    }
+    for (; count > 0 && ok_; --count) Bit();
   }
 
   // ue(v), ISO 14496-10 section 9.1.

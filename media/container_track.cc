@@ -259,6 +259,7 @@ ContainerTrack::ContainerTrack(int stream, const TrackProbe& probe, TimeBase bas
                      ? probe.track().config.front()
                      : 8),
       adts_(probe.adts()),
+      latm_(probe.track().config),
       rules_(rules),
       timeline_(base, probe.track().clock_rate, probe.grid()),
       first_pts_(probe.first_pts()),
@@ -298,6 +299,10 @@ bool ContainerTrack::MakeAudio(const ContainerPacket& packet, AccessUnit* unit) 
   unit->dts = unit->pts;
   unit->duration = last_duration_ = AudioDuration(packet, unit->data);
   unit->random_access = true;
+  if (codec_ == Codec::kAacLatm && !latm_.Passes(unit->data, ParseLatm(unit->data))) {
+    last_pts_ = unit->pts;  // it takes its time nevertheless
+    return false;
+  }
   return true;
 }
 

@@ -15,6 +15,7 @@
 
 #include "media/access_unit.h"
 #include "media/bitstream.h"
+#include "media/latm.h"
 #include "media/timeline.h"
 #include "media/track.h"
 
@@ -109,6 +110,7 @@ class ContainerTrack {
   void Forget() {
     last_pts_.reset();
     last_video_time_.reset();
+    latm_.Forget();
   }
 
   int stream() const { return stream_; }
@@ -130,6 +132,7 @@ class ContainerTrack {
   std::uint32_t sample_group_bytes_;  // PCM: one sample of every channel
   std::uint32_t code_bits_;           // G.726
   bool adts_;
+  LatmFilter latm_;
   ContainerRules rules_;
   Timeline timeline_;
   std::int64_t first_pts_, first_dts_;

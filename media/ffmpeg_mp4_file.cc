@@ -136,16 +136,22 @@ void LearnTimes(Mp4Samples* samples, bool beside_video, TrackProbe* probe) {
   }
 }
 
-// Some sound is described by its first frame alone.
-void LearnConfiguration(const MediaFile& file, Mp4Samples* samples, TrackProbe* probe) {
+// Some sound is described by its first frame alone. `bytes_left`: that may still be read for that,
+// of all tracks. False: they do not suffice.
+bool LearnConfiguration(const MediaFile& file, Mp4Samples* samples, std::uint64_t* bytes_left,
+                        TrackProbe* probe) {
   constexpr int kSamplesMax = 100;
-  if (KindOf(probe->track().codec) != MediaKind::kAudio) return;
+  if (KindOf(probe->track().codec) != MediaKind::kAudio) return true;
   Bytes bytes;
   samples->MoveTo(0);
   for (int i = 0; i < kSamplesMax && !samples->ended() && !probe->configured(); ++i) {
-    if (!ReadSample(file, samples->Take(), &bytes).ok()) return;
+    const Mp4Sample sample = samples->Take();
+    if (sample.size > *bytes_left) return false;
+    *bytes_left -= sample.size;
+    if (!ReadSample(file, sample, &bytes).ok()) return false;
     probe->LearnFromBytes(bytes);
   }
+  return true;
 }
 
 struct PlainStream {
@@ -173,7 +179,7 @@ std::optional<std::vector<PlainStream>> PlainStreams(const AVFormatContext& form
         stream.duration <= 0) {
       return std::nullopt;
     }
-    // As libavformat has it of a track with samples.
+    // As libavformat has it of a track with samples; the product wraps where its own does.
     stream.codecpar->bit_rate = static_cast<std::int64_t>(
         track->tables->bytes * 8 * timescale / static_cast<std::uint64_t>(stream.duration));
     std::optional<Mp4Samples> samples = Mp4Samples::Make(
@@ -184,10 +190,8 @@ std::optional<std::vector<PlainStream>> PlainStreams(const AVFormatContext& form
   return streams;
 }
 
-}  // namespace
-
-std::unique_ptr<Demuxer> OpenIndexedMp4(ByteSource* source, const Mp4Layout& layout,
-                                        const std::string& name, AssetView view) {
+std::unique_ptr<Demuxer> Open(ByteSource* source, const Mp4Layout& layout, const std::string& name,
+                              AssetView view) {
   std::optional<std::vector<Mp4Track>> tracks = ReadMp4Tables(source->file(), layout);
   if (!tracks) return nullptr;
   std::vector<std::uint64_t> hidden;
@@ -198,8 +202,9 @@ std::unique_ptr<Demuxer> OpenIndexedMp4(ByteSource* source, const Mp4Layout& lay
   source->SetHiddenBoxes(std::move(hidden));
   const absl::StatusOr<FormatPtr> format = OpenFormat(source, name);
   source->SetHiddenBoxes({});
-  if (!format.ok() || (*format)->nb_streams != tracks->size()) return nullptr;
-  ReadH266Configurations(source->file(), format->get());
+  if (!format.ok() || !source->status().ok() || (*format)->nb_streams != tracks->size()) {
+    return nullptr;
+  }
   StreamProbes probes(view);
   std::optional<std::vector<PlainStream>> streams =
       PlainStreams(**format, probes, *std::move(tracks));
@@ -208,10 +213,11 @@ std::unique_ptr<Demuxer> OpenIndexedMp4(ByteSource* source, const Mp4Layout& lay
     return plain.stream->codecpar->codec_type == AVMEDIA_TYPE_VIDEO;
   };
   const bool video = std::ranges::any_of(*streams, is_video);
+  std::uint64_t bytes_left = std::uint64_t{16} << 20;
   for (PlainStream& plain : *streams) {
     TrackProbe* const probe = probes.Of(*plain.stream);
     LearnTimes(&plain.samples, video, probe);
-    LearnConfiguration(source->file(), &plain.samples, probe);
+    if (!LearnConfiguration(source->file(), &plain.samples, &bytes_left, probe)) return nullptr;
     plain.samples.MoveTo(0);
   }
   if (!probes.Suffice(**format, /*reorders=*/false)) return nullptr;
@@ -228,6 +234,16 @@ std::unique_ptr<Demuxer> OpenIndexedMp4(ByteSource* source, const Mp4Layout& lay
   if (served.empty()) return nullptr;
   return std::make_unique<Mp4Demuxer>(source->TakeFile(), std::move(info), std::move(served),
                                       std::move(samples));
+}
+
+}  // namespace
+
+std::unique_ptr<Demuxer> OpenIndexedMp4(ByteSource* source, const Mp4Layout& layout,
+                                        const std::string& name, AssetView view) {
+  std::unique_ptr<Demuxer> demuxer = Open(source, layout, name, view);
+  // An error that has passed is not to fail who reads the file in another way.
+  if (demuxer == nullptr) source->ClearStatus();
+  return demuxer;
 }
 
 }  // namespace millrace

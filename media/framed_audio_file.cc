@@ -71,9 +71,16 @@ struct AdtsFrames {
   static constexpr const char* kName = "ADTS";
 
   static std::optional<Header> Parse(ByteSpan bytes) { return ParseAdts(bytes); }
+  // Whether something may follow where it ends, told without parsing it. Only of what is long to
+  // parse.
+  static bool MayBeFollowed(ByteSpan /*bytes*/) { return true; }
   static bool SameStream(const Header& a, const Header& b) {
     return a.object_type == b.object_type && a.sample_rate == b.sample_rate &&
            a.channel_config == b.channel_config;
+  }
+  // The same of a whole frame. Nothing: it is of the stream of the frame that told its last.
+  static std::optional<bool> IsOf(const Header& first, const Header& header) {
+    return SameStream(first, header);
   }
   // Whether the frame tells all that describes the track.
   static bool Describes(const Header& /*header*/) { return true; }
@@ -106,6 +113,7 @@ struct AdtsFrames {
 struct LoasHeader {
   std::size_t frame_bytes = 0;
   std::uint32_t sample_rate = 0;  // 0: not told, or in a way that is not read
+  bool as_before = false;
   std::optional<AacConfigBits> config;
 };
 
@@ -118,15 +126,27 @@ struct LoasFrames {
     const std::optional<std::size_t> frame_bytes = LoasFrameBytes(bytes);
     if (!frame_bytes) return std::nullopt;
     Header header = {.frame_bytes = *frame_bytes};
-    const auto element =
-        ParseLatm(bytes.first(std::min(*frame_bytes, bytes.size())).subspan(kLoasHeaderBytes));
+    const ByteSpan body =
+        bytes.first(std::min(*frame_bytes, bytes.size())).subspan(kLoasHeaderBytes);
+    header.as_before = body.empty() || (body[0] & 0x80) != 0;
+    const auto element = ParseLatm(body);
     if (element) header.config = element->config;
     const std::optional<AudioConfig> audio = Audio(header);
     if (audio && audio->channels != 0) header.sample_rate = audio->sample_rate;
     return header;
   }
+  static bool MayBeFollowed(ByteSpan bytes) {
+    const std::optional<std::size_t> frame_bytes = LoasFrameBytes(bytes);
+    if (!frame_bytes || *frame_bytes > bytes.size()) return false;
+    const ByteSpan behind = bytes.subspan(*frame_bytes);
+    return behind.size() < kHeaderBytesMin || IsTail(behind) || LoasFrameBytes(behind);
+  }
   static bool SameStream(const Header& a, const Header& b) {
     return !a.config || !b.config || *a.config == *b.config;
+  }
+  static std::optional<bool> IsOf(const Header& first, const Header& header) {
+    if (header.as_before) return std::nullopt;
+    return header.config == first.config;  // one that is not read is another
   }
   static bool Describes(const Header& header) { return header.sample_rate != 0; }
   static bool Plays(const Header& /*header*/, ByteSpan frame) {
@@ -183,8 +203,12 @@ struct SelfFramed {
   static bool MayStart(std::uint8_t byte) {
     return kAmr ? (byte & 0x83) == 0 : byte == 0xff || byte == 0x0b;
   }
+  static bool MayBeFollowed(ByteSpan /*bytes*/) { return true; }
   static bool SameStream(const Header& a, const Header& b) {
     return a.sample_rate == b.sample_rate && a.kind == b.kind;
+  }
+  static std::optional<bool> IsOf(const Header& first, const Header& header) {
+    return SameStream(first, header);
   }
   static bool Describes(const Header& /*header*/) { return true; }
   static bool Plays(const Header& /*header*/, ByteSpan frame) {
@@ -208,6 +232,7 @@ struct SelfFramed {
 template <typename Frames>
 std::optional<typename Frames::Header> FrameAt(Window* window, std::uint64_t offset) {
   const ByteSpan bytes = window->At(offset);
+  if (!Frames::MayBeFollowed(bytes)) return std::nullopt;
   const auto header = Frames::Parse(bytes);
   if (!header || header->frame_bytes > bytes.size()) return std::nullopt;
   const ByteSpan behind = bytes.subspan(header->frame_bytes);
@@ -232,14 +257,17 @@ absl::StatusOr<FramedAudio> IndexFrames(const ByteReader& reader) {
   std::optional<typename Frames::Header> first;
   FramedAudio audio;
   std::uint64_t bytes = 0;
+  bool foreign = false;  // the stream that was told last is not the first one
   std::uint64_t offset = Frames::HeadBytes(window.At(0));
   while (offset < reader.size && audio.units.size() < kIndexedUnitsMax && window.status().ok()) {
     const auto header = FrameAt<Frames>(&window, offset);
-    if (!header || (first && !Frames::SameStream(*first, *header))) {
+    const std::optional<bool> told = header && first ? Frames::IsOf(*first, *header) : std::nullopt;
+    if (told) foreign = !*told;
+    if (!header || (told && foreign)) {
       offset = NextCandidate<Frames>(&window, offset + 1);
       continue;
     }
-    const bool described = first || Frames::Describes(*header);
+    const bool described = first ? !foreign : Frames::Describes(*header);
     if (described && Frames::Plays(*header, window.At(offset).first(header->frame_bytes))) {
       const std::size_t wrapping = Frames::Wrapping(*header);
       const auto size = static_cast<std::uint32_t>(header->frame_bytes - wrapping);

@@ -1,5 +1,7 @@
 #include "media/latm.h"
 
+#include <algorithm>
+
 #include "media/bit_reader.h"
 
 namespace millrace {
@@ -40,10 +42,15 @@ std::uint32_t ReadValue(BitReader* bits) {
   return bits->Bits(8 * bytes);
 }
 
-// otherDataLenBits of audioMuxVersion 0: how much, does not matter.
-void SkipOtherDataLength(BitReader* bits) {
-  while (bits->ok() && bits->Bit() != 0) bits->Skip(8);
-  bits->Skip(8);
+// otherDataLenBits of audioMuxVersion 0: how much, does not matter. False: more than can be.
+bool SkipOtherDataLength(BitReader* bits) {
+  constexpr int kBytesMax = 4;
+  for (int i = 0; i < kBytesMax; ++i) {
+    const bool more = bits->Bit() != 0;
+    bits->Skip(8);
+    if (!more) return true;
+  }
+  return false;
 }
 
 AacConfigBits CopyConfig(ByteSpan bytes, std::size_t begin, std::size_t end) {
@@ -58,7 +65,7 @@ AacConfigBits CopyConfig(ByteSpan bytes, std::size_t begin, std::size_t end) {
   return config;
 }
 
-// StreamMuxConfig, table 1.42.
+// StreamMuxConfig, table 1.42. Its length is bounded, for a damaged file may have one at any byte.
 std::optional<AacConfigBits> ReadMuxConfig(ByteSpan element, BitReader* bits) {
   const bool version_1 = bits->Bit() != 0;
   if (version_1 && bits->Bit() != 0) return std::nullopt;  // audioMuxVersionA: reserved
@@ -75,7 +82,8 @@ std::optional<AacConfigBits> ReadMuxConfig(ByteSpan element, BitReader* bits) {
   if (!SkipAacConfig(bits)) return std::nullopt;
   const std::size_t end = bits->position();
   if (version_1) {
-    if (told_bits < end - begin || told_bits > 8 * element.size()) return std::nullopt;
+    constexpr std::size_t kConfigBitsMax = 1024;  // with what fills it up
+    if (told_bits < end - begin || told_bits > kConfigBitsMax) return std::nullopt;
     bits->Skip(static_cast<unsigned>(told_bits - (end - begin)));
   }
   const bool variable_length = bits->Bits(3) == 0;  // frameLengthType
@@ -83,8 +91,8 @@ std::optional<AacConfigBits> ReadMuxConfig(ByteSpan element, BitReader* bits) {
   if (bits->Bit() != 0) {                           // otherDataPresent
     if (version_1) {
       ReadValue(bits);
-    } else {
-      SkipOtherDataLength(bits);
+    } else if (!SkipOtherDataLength(bits)) {
+      return std::nullopt;
     }
   }
   if (bits->Bit() != 0) bits->Skip(8);  // checksum
@@ -117,7 +125,8 @@ std::optional<LatmElement> ParseLatm(ByteSpan bytes) {
     element.config = ReadMuxConfig(bytes, &bits);
     if (!element.config) return std::nullopt;
   }
-  for (std::uint32_t byte = 255; byte == 255 && bits.ok();) {  // PayloadLengthInfo, table 1.44
+  // PayloadLengthInfo, table 1.44. What exceeds the element is not read to its end.
+  for (std::uint32_t byte = 255; byte == 255 && element.frame_bytes <= bytes.size();) {
     byte = bits.Bits(8);
     element.frame_bytes += byte;
   }
@@ -126,6 +135,14 @@ std::optional<LatmElement> ParseLatm(ByteSpan bytes) {
     return std::nullopt;
   }
   return element;
+}
+
+bool LatmFilter::Passes(ByteSpan element, const std::optional<LatmElement>& parsed) {
+  const bool as_before = element.empty() || (element[0] & 0x80) != 0;  // useSameStreamMux
+  if (!as_before) {
+    foreign_ = !parsed || !parsed->config || !std::ranges::equal(parsed->config->bytes(), config_);
+  }
+  return !foreign_;
 }
 
 void CopyBits(ByteSpan bytes, std::size_t bit, std::span<std::uint8_t> out) {

@@ -6,7 +6,7 @@
 //
 // Read is what broadcasters and encoders use: one program of one layer, one frame an element, of
 // AAC Main, LC, SSR or LTP, with SBR or without. Others are refused. So where an element says "as
-// before", how to read it does not depend on what came before.
+// before", how to read it does not depend on what came before; what it is to be played with does.
 //
 // Shard: any; pure functions of bytes, any bytes allowed.
 #pragma once
@@ -44,6 +44,22 @@ struct LatmElement {
   std::size_t frame_bytes = 0;          // may be 0
 };
 std::optional<LatmElement> ParseLatm(ByteSpan element);
+
+// Tells a stream's elements of one configuration from those of others. "As before" is what the last
+// configuration was that was told, be it one that is read here or not; at first it is this one.
+class LatmFilter {
+ public:
+  explicit LatmFilter(ByteSpan config) : config_(config.begin(), config.end()) {}
+
+  // Of one element after the other, `parsed` by ParseLatm.
+  bool Passes(ByteSpan element, const std::optional<LatmElement>& parsed);
+  // What follows has nothing to do with what came before.
+  void Forget() { foreign_ = false; }
+
+ private:
+  Bytes config_;  // not const: tracks are moved
+  bool foreign_ = false;
+};
 
 // Fills `out` with what lies `bit` bits from the start of `bytes`, which has all of it.
 void CopyBits(ByteSpan bytes, std::size_t bit, std::span<std::uint8_t> out);

@@ -116,13 +116,16 @@ std::optional<ByteSpan> Mp3AduMaker::Add(ByteSpan frame, std::int64_t pts, std::
 
 namespace {
 
+bool IsMp3(const Track& track) { return track.codec == Codec::kMpegAudio && track.layer == 3; }
+
+// At least one track is MP3.
 class Mp3AduDemuxer final : public Demuxer {
  public:
   explicit Mp3AduDemuxer(std::unique_ptr<Demuxer> media)
       : media_(std::move(media)), info_(media_->info()), makers_(info_.tracks.size()) {
     for (std::size_t i = 0; i < makers_.size(); ++i) {
       Track& track = info_.tracks[i];
-      if (track.codec != Codec::kMpegAudio || track.layer != 3) continue;
+      if (!IsMp3(track)) continue;
       track.codec = Codec::kMp3Adu;
       makers_[i].emplace(track.clock_rate);
     }
@@ -171,6 +174,7 @@ class Mp3AduDemuxer final : public Demuxer {
 }  // namespace
 
 std::unique_ptr<Demuxer> WithMp3Adus(std::unique_ptr<Demuxer> media) {
+  if (std::ranges::none_of(media->info().tracks, IsMp3)) return media;
   return std::make_unique<Mp3AduDemuxer>(std::move(media));
 }
 

@@ -44,6 +44,7 @@ class H266Finder {
       if (!box->Is(kWay[depth])) continue;
       if (depth + 1 < kWay.size()) {
         Search(box->payload, depth + 1);
+        if (depth + 1 == kInTrack) EndTrack();
       } else {
         // Behind version, flags and a count.
         SearchEntries({box->payload.begin + 8, box->payload.end});
@@ -70,6 +71,14 @@ class H266Finder {
     return box;
   }
 
+  // The header may lie behind what was found. A track without one, or without a number, has none.
+  void EndTrack() {
+    for (std::size_t i = first_of_track_; i < found_.size(); ++i) found_[i].track_id = track_id_;
+    if (track_id_ == 0) found_.resize(first_of_track_);
+    first_of_track_ = found_.size();
+    track_id_ = 0;
+  }
+
   // TrackHeaderBox, ISO 14496-12 section 8.3.2.
   void ReadTrackId(FileRange payload) {
     std::array<std::uint8_t, 24> head{};
@@ -87,13 +96,14 @@ class H266Finder {
     payload.begin += kVersionAndFlags;
     Bytes record(payload.end - payload.begin);
     if (file_.ReadAt(payload.begin, record).value_or(0) != record.size()) return;
-    found_.push_back({track_id_, std::move(record)});
+    found_.push_back({.record = std::move(record)});  // its track is told at the end
   }
 
   const MediaFile& file_;
   int boxes_ = 0;
   std::uint32_t track_id_ = 0;  // of the track that is looked at
   std::vector<Mp4Configuration> found_;
+  std::size_t first_of_track_ = 0;  // in found_
 };
 
 }  // namespace

@@ -205,15 +205,23 @@ bool ReadEdit(const MediaFile& file, const Boxes& track, std::uint32_t movie_tim
   return true;
 }
 
+// What the tables of all tracks may still describe together: several may point at the same bytes,
+// and a size that all samples have in common makes many entries of nothing.
+struct Budget {
+  std::uint64_t samples = 0, bytes = 0;
+};
+
 // `stsz`, section 8.7.3.2.
-bool ReadSizes(const MediaFile& file, const Mp4Box& box, Mp4Tables* tables) {
+bool ReadSizes(const MediaFile& file, const Mp4Box& box, Budget* budget, Mp4Tables* tables) {
   Fields head = FieldsOf(file, box, 12);
   head.Skip(4);
   const std::uint32_t common_size = head.Read32();
   const std::uint32_t count = head.Read32();
-  if (!head.ok() || count == 0 || count > std::min<std::uint64_t>(kIndexedUnitsMax, file.size())) {
+  if (!head.ok() || count == 0 || count > budget->samples ||
+      std::uint64_t{count} * std::max<std::uint32_t>(common_size, 1) > budget->bytes) {
     return false;
   }
+  budget->samples -= count;
   if (common_size != 0) {
     tables->sizes.assign(count, common_size);
   } else {
@@ -226,7 +234,9 @@ bool ReadSizes(const MediaFile& file, const Mp4Box& box, Mp4Tables* tables) {
     if (size == 0 || size > kAccessUnitBytesMax) return false;
     tables->bytes += size;
   }
-  return tables->bytes <= file.size();
+  if (tables->bytes > budget->bytes) return false;
+  budget->bytes -= tables->bytes;
+  return true;
 }
 
 // `stco` and `co64`, section 8.7.5.
@@ -353,7 +363,8 @@ bool HasOtherKeys(const MediaFile& file, const Boxes& boxes) {
 }
 
 // Nothing: not understood. `boxes` are those in `stbl`.
-std::optional<Mp4Tables> ReadTables(const MediaFile& file, const Boxes& boxes, Mp4Tables tables) {
+std::optional<Mp4Tables> ReadTables(const MediaFile& file, const Boxes& boxes, Budget* budget,
+                                    Mp4Tables tables) {
   if (Has(boxes, "stz2") || HasOtherKeys(file, boxes) || !HasOneDescription(file, boxes)) {
     return std::nullopt;
   }
@@ -366,7 +377,7 @@ std::optional<Mp4Tables> ReadTables(const MediaFile& file, const Boxes& boxes, M
   for (const Mp4Box* const box : {chunks, sizes, chunk_runs, times}) {
     if (box == nullptr) return std::nullopt;
   }
-  if (!ReadSizes(file, *sizes, &tables) || !ReadChunks(file, *chunks, &tables) ||
+  if (!ReadSizes(file, *sizes, budget, &tables) || !ReadChunks(file, *chunks, &tables) ||
       !ReadChunkRuns(file, *chunk_runs, &tables) || !LieWithin(tables, file.size()) ||
       !ReadTimes(file, *times, &tables)) {
     return std::nullopt;
@@ -397,7 +408,7 @@ bool ReadChapterTracks(const MediaFile& file, const Boxes& track, std::vector<st
 
 // Nothing: what is wrong with it has a say in other tracks as well.
 std::optional<Mp4Track> ReadTrack(const MediaFile& file, const Mp4Box& box,
-                                  std::uint32_t movie_timescale,
+                                  std::uint32_t movie_timescale, Budget* budget,
                                   std::vector<std::uint32_t>* chapter_tracks) {
   const std::optional<Boxes> boxes = BoxesIn(file, box.payload);
   if (!boxes) return std::nullopt;
@@ -419,7 +430,7 @@ std::optional<Mp4Track> ReadTrack(const MediaFile& file, const Mp4Box& box,
       !ReadEdit(file, *boxes, movie_timescale, &tables)) {
     return track;
   }
-  track.tables = ReadTables(file, *table_boxes, std::move(tables));
+  track.tables = ReadTables(file, *table_boxes, budget, std::move(tables));
   if (!track.tables) return track;
   constexpr std::array<std::string_view, 6> kHidden = {"stsz", "stco", "co64",
                                                        "stsc", "ctts", "stss"};
@@ -440,13 +451,18 @@ std::optional<std::vector<Mp4Track>> ReadMp4Tables(const MediaFile& file, const 
   }
   const std::optional<Boxes> boxes = BoxesIn(file, layout.movies[0].payload);
   if (!boxes || Has(*boxes, "mvex")) return std::nullopt;
-  const std::uint32_t timescale = TimescaleOf(file, Only(*boxes, "mvhd"));
+  const Mp4Box* const header = Only(*boxes, "mvhd");
+  const std::uint32_t timescale = TimescaleOf(file, header);
   if (timescale == 0) return std::nullopt;
+  // libavformat reads a track's edit list with what it knows of the movie by then.
+  const auto first_track = std::ranges::find(*boxes, BoxType("trak"), &Mp4Box::type);
+  if (first_track != boxes->end() && first_track->at < header->at) return std::nullopt;
+  Budget budget{.samples = kIndexedUnitsMax, .bytes = file.size()};
   std::vector<Mp4Track> tracks;
   std::vector<std::uint32_t> chapter_tracks;
   for (const Mp4Box& box : *boxes) {
     if (box.type != BoxType("trak")) continue;
-    std::optional<Mp4Track> track = ReadTrack(file, box, timescale, &chapter_tracks);
+    std::optional<Mp4Track> track = ReadTrack(file, box, timescale, &budget, &chapter_tracks);
     if (!track || tracks.size() >= kTracksMax ||
         std::ranges::find(tracks, track->id, &Mp4Track::id) != tracks.end()) {
       return std::nullopt;

@@ -6,7 +6,8 @@
 // against the others and the file's size, and kept in runs as the file has it.
 //
 // Shard: none; blocking, loader threads only.
-// Limits: tables are no longer than their boxes, and samples together no longer than the file.
+// Limits: tables are no longer than their boxes, and samples of all tracks together
+// no longer than the file, and no more than kIndexedUnitsMax.
 // Invariants of Mp4Tables:
 // 1. Every sample has a size, a place within the file, a time and, if there are any, an offset.
 // 2. Runs ascend by first_sample; the first has 0, none is empty.

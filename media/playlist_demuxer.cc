@@ -210,8 +210,9 @@ class Planner {
       why = WhyNotAlike(plan_->info, info);
     }
     if (why.empty() && info.duration <= Duration::zero()) why = "does not say how long it is";
-    if (!why.empty())
+    if (!why.empty()) {
       return absl::InvalidArgumentError(absl::StrCat(PrintablePath(found.path), ": ", why));
+    }
     Clip clip;
     clip.duration = info.duration;
     if (indexed_ && info.random_access.size() <= kRandomAccessMax) {
@@ -422,14 +423,16 @@ absl::StatusOr<std::shared_ptr<const PlaylistPlan>> PlaylistPlans::Find(
     const std::string& name, const AssetIdentity& identity) {
   const Instant now = clock_->Now();
   const std::lock_guard lock(mutex_);
+  const auto known = plans_.find(name);
+  if (known != plans_.end() && known->second.identity == identity) {
+    if (std::shared_ptr<const PlaylistPlan> plan = known->second.plan.lock()) return plan;
+  }
   const auto failed = failures_.find(name);
   if (failed != failures_.end() && failed->second.identity == identity &&
       now < failed->second.until) {
     return absl::InvalidArgumentError(failed->second.why);
   }
-  const auto known = plans_.find(name);
-  if (known == plans_.end() || known->second.identity != identity) return nullptr;
-  return known->second.plan.lock();
+  return nullptr;
 }
 
 void PlaylistPlans::Keep(const std::string& name, const AssetIdentity& identity,
@@ -441,6 +444,10 @@ void PlaylistPlans::Keep(const std::string& name, const AssetIdentity& identity,
     plans_[name] = {identity, *plan};
     failures_.erase(name);
   } else if (absl::IsInvalidArgument(plan.status())) {  // else it says nothing of the files
+    const auto known = plans_.find(name);
+    const bool plays = known != plans_.end() && known->second.identity == identity &&
+                       !known->second.plan.expired();
+    if (plays) return;  // another looked through it meanwhile, and better
     absl::erase_if(failures_, [now](const auto& failed) { return failed.second.until <= now; });
     if (failures_.size() >= kPlaylistFailuresMax) failures_.clear();
     failures_[name] = {identity, std::string(plan.status().message()), now + kPlaylistFailureKept};

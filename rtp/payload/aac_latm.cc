@@ -16,12 +16,12 @@ namespace {
 class AacLatmPacketizer final : public Packetizer {
  public:
   AacLatmPacketizer(const Track& track, std::size_t packet_bytes)
-      : track_(track), payload_max_(PayloadBytesMax(packet_bytes)) {}
+      : track_(track), payload_max_(PayloadBytesMax(packet_bytes)), filter_(track.config) {}
 
   bool Packetize(const AccessUnit& unit, PacketBlockBuilder& out) override {
     const std::optional<LatmElement> element = ParseLatm(unit.data);
-    if (!element || element->frame_bytes == 0 || element->frame_bytes > kAacUnitBytesMax ||
-        (element->config && !std::ranges::equal(element->config->bytes(), track_.config))) {
+    const bool ours = filter_.Passes(unit.data, element);
+    if (!ours || !element || element->frame_bytes == 0 || element->frame_bytes > kAacUnitBytesMax) {
       return false;
     }
     // PayloadLengthInfo, ISO 14496-3 table 1.44.
@@ -43,6 +43,7 @@ class AacLatmPacketizer final : public Packetizer {
  private:
   const Track track_;
   const std::size_t payload_max_;
+  LatmFilter filter_;
   Bytes element_;  // the current one; kept for its memory
 };
 

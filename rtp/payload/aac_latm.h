@@ -7,8 +7,8 @@
 // 2. An element begins a packet and shares it with no other (section 6.1); one that is larger than
 //    a packet is cut into fragments.
 // 3. The marker is set on the packet that ends an element (section 6.2).
-// 4. A frame whose element tells another configuration than the track's is not sent: a receiver
-//    could not know.
+// 4. A frame whose element tells another configuration than the track's is not sent, nor are those
+//    behind it that say "as before": a receiver could not know.
 //
 // Limits: kAacUnitBytesMax. What is no element, or has no frame in it, is not sent.
 #pragma once

@@ -8,10 +8,10 @@
 The defaults are a fiftieth of the full load, which is
     --titles 500 --kbit 300 --cache-mb 192 --udp 3000 --tcp 2000 --ramp 25 --for 20
 
-Viewers join evenly over --ramp seconds, so that those of one title are at different places in it. Nobody
-may lose a packet; the cache must have let blocks go for room, must never have held more than its bound
-and the blocks that were being read, and what the process grew by must be explained by the bound. The
-hit ratio is told. FOLDER keeps the titles between runs. Without --backend both are run.
+Viewers join evenly over --ramp seconds, so that those of one title are at different places in it.
+Nobody may lose a packet; the cache must have let blocks go for room, must never have held more than
+its bound and the blocks that were being read, and what the process grew by must be explained by the
+bound. The hit ratio is told. FOLDER keeps the titles between runs. Without --backend both are run.
 """
 import argparse
 import json
@@ -32,8 +32,8 @@ BLOCK_OVERHEAD = 1.5  # packets have headers, and a second may be one with two k
 MIB_PER_TITLE, MIB_PER_VIEWER, MIB_OTHER = 0.25, 0.02, 32
 
 CACHE_LINE = re.compile(
-    r"packet cache: (\d+) blocks asked for, ([\d.]+) % of them there; (\d+) loaded, (\d+) let go for "
-    r"room, ([\d.]+) MiB in use, ([\d.]+) MiB at most")
+    r"packet cache: (\d+) blocks asked for, ([\d.]+) % of them there; (\d+) loaded, (\d+) let go "
+    r"for room, ([\d.]+) MiB in use, ([\d.]+) MiB at most")
 
 
 def make_titles(folder, count, seconds, kbit):
@@ -76,8 +76,8 @@ def tell(cache, figures, options):
     asked, there, loaded, let_go, _, most = cache
     server = figures["server"]
     print(f"\n{options.udp + options.tcp} viewers on {options.titles} titles, Zipf {options.zipf}: "
-          f"hit ratio {there} % of {asked:.0f} blocks asked for; {loaded:.0f} loaded, {let_go:.0f} let "
-          f"go for room; cache at most {most} MiB, its bound {options.cache_mb} MiB")
+          f"hit ratio {there} % of {asked:.0f} blocks asked for; {loaded:.0f} loaded, {let_go:.0f} "
+          f"let go for room; cache at most {most} MiB, its bound {options.cache_mb} MiB")
     print(f"{figures['gbit_per_second']:.3f} Gbit/s, lost {figures['lost']} of "
           f"{figures['packets_checked']} packets; server: {server['cpu_seconds_per_gbit']:.3f} CPU s "
           f"per Gbit, {server['cpu_share']:.2f} cores, {server['rss_playing'] / (1 << 20):.0f} MiB "
@@ -129,16 +129,25 @@ def main():
     parser.add_argument("--ramp", type=int, default=4, help="seconds in which all join")
     parser.add_argument("--for", type=int, default=10, dest="seconds")
     parser.add_argument("--zipf", type=float, default=1.0, help="the law's exponent")
-    parser.add_argument("--threads", type=int, default=min(2, os.cpu_count()),
+    parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1),
                         help="of the viewers")
     parser.add_argument("--backend", action="append", choices=["io_uring", "epoll"])
     options = parser.parse_args()
+    for name in ("titles", "cache_mb", "ramp", "seconds", "threads"):
+        if getattr(options, name) < 1:
+            flag = "for" if name == "seconds" else name.replace("_", "-")
+            parser.error(f"--{flag} must be at least 1")
+    if options.kbit <= AUDIO_KBIT:
+        parser.error(f"--kbit must be more than {AUDIO_KBIT}, which the sound takes")
+    if options.udp < 0 or options.tcp < 0 or options.udp + options.tcp == 0:
+        parser.error("--udp and --tcp must give at least one viewer")
 
     # Longer than what is watched, by the time that a loaded machine may take for the joins.
     library, names, mib = make_titles(options.folder, options.titles,
                                       options.ramp + options.seconds + 15, options.kbit)
     if options.cache_mb > mib / 2:
-        sys.exit("run_zipf_load: a cache of more than half of the titles shows nothing; see --cache-mb")
+        sys.exit("run_zipf_load: a cache of more than half of the titles shows nothing; "
+                 "see --cache-mb")
     passed = [run_on(backend, options, library, names)
               for backend in options.backend or ["io_uring", "epoll"]]
     return 0 if all(passed) else 1

@@ -237,6 +237,27 @@ TEST(BitReader, RemovesEmulationPreventionAndStaysAtTheEnd) {
   EXPECT_FALSE(nal.ok());
 }
 
+TEST(BitReader, SkipsAsIfBitByBit) {
+  SeededRandom random(5);
+  Bytes bytes(40);
+  for (std::uint8_t& byte : bytes) byte = static_cast<std::uint8_t>(random.Next32());
+  for (unsigned from = 0; from < 17; ++from) {
+    for (unsigned count = 0; count < 8 * 40 + 20; ++count) {
+      BitReader skips(bytes), reads(bytes);
+      skips.Skip(from);
+      reads.Bits(from);
+      skips.Skip(count);
+      for (unsigned i = 0; i < count; ++i) reads.Bit();
+      ASSERT_EQ(skips.ok(), reads.ok()) << from << " " << count;
+      if (reads.ok()) {
+        ASSERT_EQ(skips.position(), from + count);
+      }
+      ASSERT_EQ(skips.Bits(20), reads.Bits(20)) << from << " " << count;
+      ASSERT_EQ(skips.ok(), reads.ok()) << from << " " << count;
+    }
+  }
+}
+
 TEST(BitReader, ReadsExpGolombCodes) {
   BitWriter writer;
   const std::vector<std::uint32_t> values = {0, 1, 2, 3, 7, 8, 255, 65534};

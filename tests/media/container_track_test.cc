@@ -14,6 +14,7 @@
 #include "media/mp4_boxes.h"
 #include "media/raw_video.h"
 #include "media/reorder_queue.h"
+#include "tests/media/latm_testing.h"
 
 namespace millrace {
 namespace {
@@ -157,6 +158,42 @@ TEST(ContainerTrack, GivesFramesUnderOneTimeStampTheirOwnTimes) {
   track.Forget();
   EXPECT_FALSE(track.MakeUnit({.data = data}, &unit, &dts_known));
   EXPECT_FALSE(track.MakeUnit({.pts = 126000}, &unit, &dts_known));  // no bytes
+}
+
+TEST(ContainerTrack, GivesNoElementThatIsAsBeforeUnderAnotherConfiguration) {
+  const auto loas = [](const testing::LatmKind& kind) {
+    const Bytes element = testing::MakeLatm(kind, Bytes(40, 1));
+    Bytes frame = {0x56, 0xe0, static_cast<std::uint8_t>(element.size())};
+    frame.insert(frame.end(), element.begin(), element.end());
+    return frame;
+  };
+  const Bytes ours = loas({}), as_before = loas({.as_before = true});
+  const Bytes other = loas({.config = {.channels = 1}});
+  TrackProbe probe(Codec::kAacLatm, {});
+  probe.LearnFromBytes(ours);
+  ASSERT_TRUE(probe.configured());
+  ContainerTrack track(0, probe, {1, 44100}, {});
+  track.SetOrigin({0, {1, 44100}});
+  AccessUnit unit;
+  bool dts_known = false;
+  std::int64_t pts = 0;
+  const auto made = [&](const Bytes& frame, bool has_time = true) {
+    ContainerPacket packet{.duration = 1024, .data = frame};
+    if (has_time) packet.pts = packet.dts = pts;
+    pts += 1024;
+    return track.MakeUnit(packet, &unit, &dts_known);
+  };
+  EXPECT_TRUE(made(as_before));
+  EXPECT_TRUE(made(ours));
+  EXPECT_TRUE(made(as_before));
+  EXPECT_FALSE(made(other));
+  EXPECT_FALSE(made(as_before));
+  // What follows without a time of its own is in its place nevertheless.
+  EXPECT_TRUE(made(ours, /*has_time=*/false));
+  EXPECT_EQ(unit.pts, 5 * 1024);
+  EXPECT_FALSE(made(other));
+  track.Forget();
+  EXPECT_TRUE(made(as_before));
 }
 
 TEST(TrackProbe, TakesOnlyWhatItsPayloadFormatCarries) {

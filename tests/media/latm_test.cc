@@ -13,6 +13,7 @@ namespace millrace {
 namespace {
 
 using testing::AacConfig;
+using testing::BitWriter;
 using testing::LatmKind;
 using testing::MakeLatm;
 
@@ -47,6 +48,8 @@ TEST(Latm, GivesConfigurationAndFrameOfEveryKindThatIsUsed) {
       {"both", {.other_data = true, .checksum = true}},
       {"version 1", {.version_1 = true}},
       {"version 1, filled up", {.version_1 = true, .fill_bits = 21}},
+      {"version 1, filled up as far as may be", {.version_1 = true, .fill_bits = 1008}},
+      {"other data, of a long length", {.other_data = true, .other_length_bytes = 4}},
       {"version 1 with all",
        {.version_1 = true, .fill_bits = 3, .other_data = true, .checksum = true}},
   };
@@ -95,6 +98,8 @@ TEST(Latm, RefusesWhatItCannotPass) {
       {"channels in a program config element", {.config = {.channels = 0}}},
       {"depends on a core", {.config = {.depends_on_core = true}}},
       {"extended", {.config = {.has_extension = true}}},
+      {"a configuration longer than any", {.version_1 = true, .fill_bits = 1009}},
+      {"a length of other data longer than any", {.other_data = true, .other_length_bytes = 5}},
       {"no object type", {.config = {.type = 0}}},
       {"scalable", {.config = {.type = 6}}},
       {"error resilient", {.config = {.type = 17}}},
@@ -171,7 +176,12 @@ TEST(Latm, BeginsAFileWhereItsConfigurationIsTold) {
   add({}, 1);
   add({.as_before = true}, 100);
   add({.config = {.channels = 1}}, 5);
-  add({}, 20);
+  add({.as_before = true}, 30);  // as those of one channel
+  add({}, 10);
+  add({.as_before = true}, 5);
+  add({.more_frames = 1}, 1);
+  add({.as_before = true}, 30);  // as what is not read
+  add({}, 5);
   auto demuxer = OpenBytes(file, "hand.loas");
   ASSERT_TRUE(demuxer.ok()) << demuxer.status();
   const Track& track = (*demuxer)->info().tracks.at(0);
@@ -179,6 +189,50 @@ TEST(Latm, BeginsAFileWhereItsConfigurationIsTold) {
   EXPECT_EQ(track.channels, 2u);
   EXPECT_EQ(track.clock_rate, 44100u);
   EXPECT_EQ(UnitsOf(demuxer->get()).size(), 121u);
+}
+
+// Every few bytes something that would be a frame, were it not for the configuration's length.
+TEST(Latm, IsNotHeldUpByLongConfigurations) {
+  BitWriter head;
+  head.Put(0x56e000, 24);  // and its length, below
+  head.Put(0b010, 3);      // a configuration, version 1
+  head.Put(0, 10);         // taraBufferFullness
+  head.Put(1, 1);
+  head.Put(0, 13);
+  head.Put(2, 2);  // the length of three bytes
+  head.Put(60'000, 24);
+  testing::PutConfig({}, &head);
+  Bytes frame = head.bytes();
+  const std::size_t body = 8191 / frame.size() * frame.size() - kLoasHeaderBytes;
+  frame[1] |= static_cast<std::uint8_t>(body >> 8);
+  frame[2] = static_cast<std::uint8_t>(body);
+  Bytes file;
+  while (file.size() < std::size_t{1} << 20) file.insert(file.end(), frame.begin(), frame.end());
+  EXPECT_FALSE(OpenBytes(file, "held_up.loas").ok());
+}
+
+TEST(LatmFilter, PassesWhatIsOfItsConfiguration) {
+  const LatmKind as_before = {.as_before = true}, other = {.config = {.channels = 1}};
+  struct Step {
+    Bytes element;
+    bool passes;
+  };
+  const Bytes frame = SomeFrame(20);
+  const std::vector<Step> steps = {
+      {MakeLatm(as_before, frame), true},  {MakeLatm({}, frame), true},
+      {MakeLatm(as_before, frame), true},  {MakeLatm(other, frame), false},
+      {MakeLatm(as_before, frame), false}, {{}, false},
+      {MakeLatm(as_before, frame), false}, {MakeLatm({.version_1 = true}, frame), true},
+      {MakeLatm(as_before, frame), true},  {MakeLatm({.more_layers = 1}, frame), false},
+      {MakeLatm(as_before, frame), false},
+  };
+  LatmFilter filter(testing::ConfigBytes({}));
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    const Bytes& element = steps[i].element;
+    EXPECT_EQ(filter.Passes(element, ParseLatm(element)), steps[i].passes) << i;
+  }
+  filter.Forget();
+  EXPECT_TRUE(filter.Passes(steps[0].element, ParseLatm(steps[0].element)));
 }
 
 TEST(Latm, TakesAnyBytes) {

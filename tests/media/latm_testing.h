@@ -59,6 +59,7 @@ struct LatmKind {
   std::uint32_t fill_bits = 0;  // version 1: behind the configuration
   std::uint32_t length_type = 0;
   bool other_data = false, checksum = false;
+  int other_length_bytes = 2;  // version 0
 };
 
 inline Bytes MakeLatm(const LatmKind& kind, const Bytes& frame) {
@@ -78,8 +79,9 @@ inline Bytes MakeLatm(const LatmKind& kind, const Bytes& frame) {
     if (kind.version_1) {
       BitWriter config;
       PutConfig(kind.config, &config);
-      out.Put(0, 2);
-      out.Put(static_cast<std::uint32_t>(config.bits()) + kind.fill_bits, 8);
+      const auto length = static_cast<std::uint32_t>(config.bits()) + kind.fill_bits;
+      out.Put(length < 256 ? 0 : 1, 2);  // bytes of the value, less one
+      out.Put(length, length < 256 ? 8 : 16);
     }
     PutConfig(kind.config, &out);
     for (std::uint32_t i = 0; kind.version_1 && i < kind.fill_bits; ++i) out.Put(1, 1);
@@ -90,8 +92,10 @@ inline Bytes MakeLatm(const LatmKind& kind, const Bytes& frame) {
       out.Put(0, 2);
       out.Put(8, 8);
     } else if (kind.other_data) {
-      out.Put(1, 1);  // another byte of length follows
-      out.Put(0, 8);
+      for (int i = 1; i < kind.other_length_bytes; ++i) {
+        out.Put(1, 1);  // another byte of length follows
+        out.Put(0, 8);
+      }
       out.Put(0, 1);
       out.Put(8, 8);
     }

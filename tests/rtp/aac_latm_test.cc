@@ -167,6 +167,20 @@ TEST(AacLatm, RefusesWhatAReceiverCouldNotUse) {
   EXPECT_EQ(receiver.frames.size(), 1u);
 }
 
+TEST(AacLatm, SendsNothingThatIsAsBeforeUnderAnotherConfiguration) {
+  const Bytes frame(50, 4), foreign(60, 5);
+  const LatmKind other = {.config = {.channels = 1}}, as_before = {.as_before = true};
+  std::size_t refused = 0;
+  const PacketBlock block =
+      Packets({MakeLatm(as_before, frame), MakeLatm(other, foreign), MakeLatm(as_before, foreign),
+               MakeLatm(as_before, foreign), MakeLatm({}, frame), MakeLatm(as_before, frame)},
+              kPacket, &refused);
+  EXPECT_EQ(refused, 3u);
+  testing::AacLatmDepacketizer receiver;
+  EXPECT_EQ(Receive(block, &receiver), "");
+  EXPECT_THAT(receiver.frames, ElementsAre(frame, frame, frame));
+}
+
 TEST(AacLatm, ComesOutOfAnIndependentReceiverAsItWentIn) {
   std::size_t cut = 0;
   for (std::uint64_t seed = 0; seed < 200; ++seed) {
