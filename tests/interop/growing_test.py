@@ -89,14 +89,14 @@ def watch_from_end(server, form, began):
         begins = play(client, name, "npt=now-").range()
         interop.expect(begins[1] is None, f"its range ends: {begins}")
         behind = written - begins[0]
-        # A group of pictures, a fragment, and what the encoder keeps.
-        interop.expect(behind < 1 + NEW_WITHIN, f"it begins {behind:.2f} s behind the end")
+        # A group of pictures, a fragment, what the encoder keeps, and the time it took to begin.
+        interop.expect(behind < 2.5 + NEW_WITHIN, f"it begins {behind:.2f} s behind the end")
         interop.expect(begins[0] > 2, f"it begins at {begins[0]} s")
         client.receive(4)
         for stream in (0, 1):
             ticks = client.rtp[stream][-1].timestamp - client.rtp[stream][0].timestamp
             seconds = ticks % 2**32 / (90000, 48000)[stream]
-            interop.expect(2 < seconds < 5, f"4 s of stream {stream} show {seconds:.1f} s")
+            interop.expect(1.5 < seconds < 6, f"4 s of stream {stream} show {seconds:.1f} s")
 
 
 def is_sent_what_is_new(server, root, source):
